@@ -1,0 +1,146 @@
+"""The values that pass between the parts: small, immutable, without behaviour of their own."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, NewType
+
+from recovery.offsets import Offset
+from recovery.reasons import Reason
+
+__all__ = [
+    "Audience",
+    "Draft",
+    "Entry",
+    "Epoch",
+    "HolderState",
+    "Namespace",
+    "Pid",
+    "Recovery",
+    "Room",
+    "SavedSession",
+    "ServerId",
+    "Sid",
+    "StreamState",
+]
+
+Namespace = NewType("Namespace", str)
+Sid = NewType("Sid", str)
+"""Socket id of a client in one namespace; public, other clients may know it."""
+Pid = NewType("Pid", str)
+"""Private id of a session: whoever presents it may recover the session. Never logged whole."""
+Epoch = NewType("Epoch", str)
+"""Random identity of a stream; changes when the stream was deleted or lost writes."""
+ServerId = NewType("ServerId", str)
+"""Random identity of one manager in one process (``uid`` in Node's entries)."""
+Room = str | int
+"""A room's name. python-socketio allows any hashable; only these two survive JSON and MessagePack."""
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """Whom an entry addresses: members of any of `rooms`, who are in none of `excluded`.
+
+    Attributes:
+        rooms: no rooms means everyone in the namespace. A sid is a room with one member.
+        excluded: rooms (usually sids) whose members are left out.
+    """
+
+    rooms: tuple[Room, ...] = ()
+    excluded: tuple[Room, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An entry that is not in the stream yet: the fields as they will be stored."""
+
+    fields: tuple[tuple[bytes, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of the stream, raw: nothing in it was decoded or trusted."""
+
+    offset: Offset
+    fields: Mapping[bytes, bytes]
+
+    def size(self) -> int:
+        """Bytes of field names and values, the measure of the replay log's bound."""
+        return sum(len(name) + len(value) for name, value in self.fields.items())
+
+
+@dataclass(frozen=True, slots=True)
+class StreamState:
+    """Both ends of the stream at one moment.
+
+    Attributes:
+        epoch: identity of the stream.
+        first: offset of the oldest entry that is still there; nothing after it was trimmed.
+        last: offset of the newest entry.
+        now_ms: the store's clock, milliseconds since 1970.
+    """
+
+    epoch: Epoch
+    first: Offset
+    last: Offset
+    now_ms: int
+
+
+class HolderState(StrEnum):
+    """What the server that last held a session's connection said of it."""
+
+    LIVE = "live"
+    """Its transport was open when last heard of."""
+    CLOSING = "closing"
+    """Its transport closed; the application's disconnect handler may still be running."""
+    AWAY = "away"
+    """Its transport closed, and its disconnect handler has finished."""
+    ENDED = "ended"
+    """The client or the server disconnected; the session cannot be recovered."""
+
+
+@dataclass(frozen=True, slots=True)
+class SavedSession:
+    """What the store keeps of a client, enough to restore it on any server.
+
+    Attributes:
+        rooms: rooms the client is in, its own sid among them, as Node saves them.
+        data: python-socketio's user session.
+        epoch: of the stream when the session was saved.
+        start: the session sees only entries after this offset.
+        position: the saving server had applied every entry up to here to the rooms.
+        memberships: for each room the intervals ``(joined, left)`` in stream order, where packets in
+            ``(joined, left]`` are addressed and None means "still in it". Intervals that ended
+            before the proven position are left out.
+    """
+
+    sid: Sid
+    pid: Pid
+    namespace: Namespace
+    rooms: tuple[Room, ...]
+    data: Mapping[str, Any]  # the application's own dict; only its encodability is ours to know
+    epoch: Epoch
+    start: Offset
+    position: Offset
+    memberships: Mapping[Room, tuple[tuple[Offset, Offset | None], ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What an application learns about a connection: was it recovered, and if not, why not.
+
+    Attributes:
+        recovered: True if sid, rooms, session data and all missed packets were given back.
+        reason: why it was not; None if it was, or if the client did not ask for it.
+        replayed: number of missed packets found when the client came back; 0 if not recovered.
+        offline_for: seconds on the store's clock since its last connection closed; None if that is
+            unknown (not recovered, or the old connection was still open).
+
+    >>> Recovery(recovered=False, reason=Reason.SESSION_EXPIRED).reason
+    <Reason.SESSION_EXPIRED: 'session-expired'>
+    """
+
+    recovered: bool
+    reason: Reason | None = None
+    replayed: int = 0
+    offline_for: float | None = field(default=None, compare=False)
