@@ -16,7 +16,8 @@ class Reason(StrEnum):
     """
 
     SESSION_UNKNOWN = "session-unknown"
-    """No session has this pid: it never existed, or it expired so long ago that nothing is left."""
+    """No session is to be had for this pid: it never existed, or expired so long ago that nothing is
+    left, or another connection presented the same pid at the same moment and got it."""
 
     SESSION_EXPIRED = "session-expired"
     """The client came back later than ``max_disconnection_duration`` after it was last heard of."""

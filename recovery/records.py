@@ -18,6 +18,7 @@ __all__ = [
     "Pid",
     "Recovery",
     "Room",
+    "RoomChange",
     "SavedSession",
     "ServerId",
     "Sid",
@@ -48,6 +49,14 @@ class Audience:
 
     rooms: tuple[Room, ...] = ()
     excluded: tuple[Room, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RoomChange:
+    """A client entered a room, or left it, in force for packets after `offset`."""
+
+    offset: Offset
+    entered: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +118,7 @@ class SavedSession:
         epoch: of the stream when the session was saved.
         start: the session sees only entries after this offset.
         position: the saving server had applied every entry up to here to the rooms.
-        memberships: for each room the intervals ``(joined, left)`` in stream order, where packets in
-            ``(joined, left]`` are addressed and None means "still in it". Intervals that ended
-            before the proven position are left out.
+        history: for each room its changes in stream order, as far back as the proven position.
     """
 
     sid: Sid
@@ -122,7 +129,7 @@ class SavedSession:
     epoch: Epoch
     start: Offset
     position: Offset
-    memberships: Mapping[Room, tuple[tuple[Offset, Offset | None], ...]]
+    history: Mapping[Room, tuple[RoomChange, ...]]
 
 
 @dataclass(frozen=True, slots=True)

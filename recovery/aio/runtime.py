@@ -1,0 +1,276 @@
+"""The asyncio runtime of one server: its store, reader and publisher, and all waiting.
+
+It performs what flows ask for (`recovery.flows.steps`), and passes on what the dispatcher leaves to do.
+It knows nothing of Socket.IO transports: the front end (`adapter`) does.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+from heapq import heappop, heappush
+from itertools import count
+from typing import Any, Generic, Protocol, TypeVar
+
+from recovery.aio.publisher import Publisher
+from recovery.aio.session_writer import SessionWriter
+from recovery.commands import Appended, AsyncStore, Command, Flow, OpenStream
+from recovery.core.control import Release
+from recovery.core.dispatcher import Dispatcher
+from recovery.core.effects import Effect
+from recovery.core.packets import FrameCodec
+from recovery.core.replay_log import ReplayLog
+from recovery.driver import run_async
+from recovery.drafts import Drafts
+from recovery.entries import PayloadCodec
+from recovery.errors import StoreError, StoreUnavailableError
+from recovery.flows.backfill import complete_log
+from recovery.flows.reading import Batch, read_on
+from recovery.flows.steps import AwaitPosition, AwaitRelease, Clock, CompleteLog, Pause, Publish, Vacate
+from recovery.offsets import Offset
+from recovery.records import Draft, Epoch, Namespace, ServerId, Sid
+from recovery.settings import Settings
+
+__all__ = ["FrontEnd", "Runtime"]
+
+F = TypeVar("F")
+F_contra = TypeVar("F_contra", contravariant=True)
+logger = logging.getLogger("recovery.runtime")
+
+_PAUSE_AFTER_ERROR = 0.1  # seconds between two attempts to read while the store is away
+_RELEASES_KEPT = 1000  # words of other servers that may come before they are waited for
+
+
+class FrontEnd(Protocol[F]):
+    """What the runtime needs of the part that knows Socket.IO."""
+
+    def carry_out(self, effects: Sequence[Effect[F]]) -> None:
+        """Do what dispatched entries ask for, in tasks of its own; must not wait."""
+        ...
+
+    async def vacate(self, step: Vacate) -> None:
+        """End a connection of this server, and wait for its disconnect handler."""
+        ...
+
+    def interrupt(self) -> None:
+        """The stream was interrupted: close all transports, so that clients come back and are told."""
+        ...
+
+
+class Runtime(Generic[F]):
+    """One server's connection to the stream. Made inside a running loop, and after any fork.
+
+    Attributes:
+        server: identity of this process.
+        dispatcher: its clients; set by `start`.
+        epoch: identity of the stream.
+        sessions: writes saved sessions.
+        drafts: makes entries.
+    """
+
+    def __init__(
+        self,
+        store: AsyncStore,
+        settings: Settings,
+        codec: PayloadCodec,
+        frames: FrameCodec[F],
+        front_end: FrontEnd[F],
+        *,
+        retention_ms: Callable[[], int],
+    ) -> None:
+        self.server = ServerId(secrets.token_hex(8))
+        self.epoch = Epoch(secrets.token_hex(8))
+        self.drafts = Drafts(self.server, codec)
+        self.sessions = SessionWriter(store, timeout=settings.publish_timeout)
+        log: ReplayLog[F] = ReplayLog(
+            Offset(0, 0), max_entries=settings.log_max_entries, max_bytes=settings.log_max_bytes
+        )
+        self.dispatcher: Dispatcher[F] = Dispatcher(
+            self.server, log, codec, frames, max_client_buffer=settings.max_client_buffer
+        )
+        self._store = store
+        self._settings = settings
+        self._front_end = front_end
+        self._retention_ms = retention_ms
+        self._publisher = Publisher(
+            self.perform,
+            self.server,
+            candidate=self.epoch,
+            retention_ms=retention_ms,
+            max_len=settings.max_len,
+            timeout=settings.publish_timeout,
+            on_appended=self._appended,
+        )
+        self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._reader: asyncio.Task[None] | None = None
+        self._log_lock = asyncio.Lock()
+        self._passing: list[tuple[Offset, int, asyncio.Future[None]]] = []
+        self._tie = count()
+        self._releases: OrderedDict[tuple[Namespace, Sid, int], asyncio.Future[None]] = OrderedDict()
+        self._steps: dict[type[Command[Any]], Callable[[Any], Awaitable[Any]]] = {
+            Clock: self._clock,
+            Pause: self._pause,
+            Publish: self._publish,
+            AwaitPosition: self._await_position,
+            AwaitRelease: self._await_release,
+            CompleteLog: self._complete_log,
+            Vacate: front_end.vacate,
+        }
+
+    async def start(self) -> None:
+        """Begin to read; return when the position is known. May be called often.
+
+        Raises:
+            StoreUnavailableError: the store did not answer in time; the attempts go on.
+        """
+        if self._opened.done():
+            return
+        if self._reader is None:
+            self._reader = asyncio.create_task(self._run(), name="recovery.reader")
+        try:
+            async with asyncio.timeout(self._settings.publish_timeout):
+                await asyncio.shield(self._opened)
+        except TimeoutError as exc:
+            raise StoreUnavailableError(
+                f"no answer from the store within {self._settings.publish_timeout} s", maybe_applied=False
+            ) from exc
+
+    async def publish(self, draft: Draft) -> Offset:
+        """Append an entry; raises `PublishError`."""
+        return await self._publisher.publish(draft)
+
+    async def passed(self, offset: Offset, timeout: float) -> bool:
+        """Wait until everything up to an offset is dispatched; False after `timeout` seconds."""
+        if self.dispatcher.position >= offset:
+            return True
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heappush(self._passing, (offset, next(self._tie), done))
+        try:
+            async with asyncio.timeout(timeout):
+                await done
+        except TimeoutError:
+            return False
+        return True
+
+    async def perform(self, command: Command[Any]) -> Any:  # the reply's type is the command's parameter
+        """Carry out one command of a flow."""
+        step = self._steps.get(type(command))
+        return await (step(command) if step is not None else self._store.execute(command))
+
+    async def close(self) -> None:
+        """Write what is left to write, and stop reading. The runtime cannot be started again."""
+        await self._publisher.drain()
+        await self.sessions.drain()
+        if self._reader is not None:
+            self._reader.cancel()
+            await asyncio.wait([self._reader])
+        await self._store.close()
+
+    async def _run(self) -> None:
+        doubtful = True
+        while True:
+            try:
+                if not self._opened.done():
+                    await self._open()
+                batch = await run_async(self._next_batch(doubtful=doubtful), self.perform)
+            except StoreError as exc:
+                logger.warning("cannot read the stream: %s", exc, extra={"event": "reader.failed"})
+                doubtful = True
+                await asyncio.sleep(_PAUSE_AFTER_ERROR)
+                continue
+            doubtful = False
+            self._take(batch)
+            await asyncio.sleep(0)  # let others run even if the store never makes us wait
+
+    async def _open(self) -> None:
+        state = await self._store.execute(OpenStream(self.epoch))
+        self.epoch = state.epoch
+        self.dispatcher.log.reset(state.last)
+        self.dispatcher.position = state.last
+        self._opened.set_result(None)
+
+    def _next_batch(self, *, doubtful: bool) -> Flow[Batch]:
+        return read_on(
+            self.dispatcher.position,
+            count=self._settings.read_count,
+            block_ms=round(self._settings.block_time * 1000),
+            retention_ms=self._retention_ms(),
+            doubtful=doubtful,
+        )
+
+    def _take(self, batch: Batch) -> None:
+        if batch.gap or (batch.epoch is not None and batch.epoch != self.epoch):
+            self._interrupted(batch)
+        effects = self.dispatcher.dispatch(batch.entries)
+        while self._passing and self._passing[0][0] <= self.dispatcher.position:
+            done = heappop(self._passing)[2]
+            if not done.done():
+                done.set_result(None)
+        for effect in effects:
+            if isinstance(effect, Release):
+                self._released(effect)
+        if effects:
+            self._front_end.carry_out(effects)
+
+    def _interrupted(self, batch: Batch) -> None:
+        """Entries are missing: nobody here may be left believing that they were delivered."""
+        logger.error(
+            "entries after %s are gone from the stream; all clients have to reconnect",
+            self.dispatcher.position,
+            extra={"event": "reader.gap"},
+        )
+        self._front_end.interrupt()
+        if batch.epoch is not None:
+            self.epoch = batch.epoch
+        start = batch.entries[0].offset if batch.entries else self.dispatcher.position
+        self.dispatcher.log.reset(start)
+
+    def _appended(self, appended: Appended) -> None:
+        self.dispatcher.published = max(self.dispatcher.published, appended.offsets[-1])
+        if appended.cut_into_window:
+            logger.warning(
+                "max_len cuts into the recovery window: raise it, or lower max_disconnection_duration",
+                extra={"event": "stream.cut"},
+            )
+
+    async def _clock(self, _step: Clock) -> float:
+        return asyncio.get_running_loop().time()
+
+    async def _pause(self, step: Pause) -> None:
+        await asyncio.sleep(step.seconds)
+
+    async def _publish(self, step: Publish) -> Offset:
+        return await self._publisher.publish(step.draft)
+
+    async def _await_position(self, step: AwaitPosition) -> bool:
+        return await self.passed(step.offset, step.timeout)
+
+    async def _await_release(self, step: AwaitRelease) -> bool:
+        key = (step.namespace, step.sid, step.number)
+        try:
+            async with asyncio.timeout(step.timeout):
+                await asyncio.shield(self._release_of(key))
+        except TimeoutError:
+            return False
+        finally:
+            self._releases.pop(key, None)
+        return True
+
+    def _released(self, release: Release) -> None:
+        word = self._release_of((release.namespace, release.sid, release.number))
+        if not word.done():
+            word.set_result(None)
+
+    def _release_of(self, key: tuple[Namespace, Sid, int]) -> asyncio.Future[None]:
+        word = self._releases.get(key)
+        if word is None:
+            word = self._releases[key] = asyncio.get_running_loop().create_future()
+        while len(self._releases) > _RELEASES_KEPT:
+            self._releases.popitem(last=False)
+        return word
+
+    async def _complete_log(self, step: CompleteLog) -> bool:
+        async with self._log_lock:  # whoever comes next finds what the first one read
+            flow = complete_log(self.dispatcher.log, step.back_to, count=self._settings.read_count)
+            return await run_async(flow, self.perform)

@@ -1,0 +1,107 @@
+"""Saving sessions under asyncio: writes are sent in order, many in one round trip.
+
+Only the newest write of a session is sent when several wait, and all who wait are told its outcome.
+"""
+
+import asyncio
+from dataclasses import dataclass, field, replace
+
+from recovery.commands import AsyncStore, Overtaken, Saved, SaveSession
+from recovery.errors import SaveError, StoreError, StoreUnavailableError
+from recovery.records import Pid
+
+__all__ = ["SessionWriter"]
+
+_LARGEST_BATCH = 500  # sessions a round trip
+_PAUSE = 0.05  # seconds between two attempts
+
+
+@dataclass(slots=True)
+class _Write:
+    command: SaveSession
+    waiters: list[asyncio.Future[Saved | Overtaken]] = field(default_factory=list)
+
+
+class SessionWriter:
+    """Writes the sessions of one process.
+
+    Args:
+        store: where to.
+        timeout: seconds after which a write that the store has not confirmed fails.
+    """
+
+    def __init__(self, store: AsyncStore, *, timeout: float) -> None:
+        self._store = store
+        self._timeout = timeout
+        self._waiting: dict[Pid, _Write] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    async def write(self, command: SaveSession) -> Saved | Overtaken:
+        """Write a session; return once it is durable, or refused because of its claim number.
+
+        Raises:
+            SaveError: the store did not confirm it; it may be in force all the same.
+        """
+        outcome: asyncio.Future[Saved | Overtaken] = asyncio.get_running_loop().create_future()
+        write = self._waiting.get(command.pid)
+        if write is None:
+            write = self._waiting[command.pid] = _Write(command)
+        else:
+            write.command = _newest(write.command, command)
+        write.waiters.append(outcome)
+        if self._task is None:
+            self._task = asyncio.create_task(self._flush(), name="recovery.sessions")
+        return await outcome
+
+    async def drain(self) -> None:
+        """Wait until nothing is left to write."""
+        while self._task is not None:
+            await asyncio.wait([self._task])
+
+    async def _flush(self) -> None:
+        try:
+            while self._waiting:
+                pids = list(self._waiting)[:_LARGEST_BATCH]
+                await self._send([self._waiting.pop(pid) for pid in pids])
+        finally:
+            self._task = None
+
+    async def _send(self, writes: list[_Write]) -> None:
+        """Send writes until each has an outcome; repeating one is harmless."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._timeout
+        while writes:
+            outcomes = await self._store.execute_many([write.command for write in writes])
+            late = loop.time() + _PAUSE > deadline
+            again = []
+            for write, outcome in zip(writes, outcomes, strict=True):
+                if isinstance(outcome, StoreUnavailableError) and not late:
+                    again.append(write)
+                else:
+                    _tell(write, outcome)
+            writes = again
+            if writes:
+                await asyncio.sleep(_PAUSE)
+
+
+def _newest(older: SaveSession, newer: SaveSession) -> SaveSession:
+    """One command that does what both do, in order."""
+    if older.number != newer.number:
+        return newer
+    return replace(
+        newer,
+        value=older.value if newer.value is None else newer.value,
+        create=older.create or newer.create,
+    )
+
+
+def _tell(write: _Write, outcome: Saved | Overtaken | StoreError) -> None:
+    for waiter in write.waiters:
+        if waiter.done():
+            continue
+        if isinstance(outcome, StoreError):
+            error = SaveError(f"the store did not confirm the session: {outcome}")
+            error.__cause__ = outcome
+            waiter.set_exception(error)
+        else:
+            waiter.set_result(outcome)

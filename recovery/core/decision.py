@@ -1,0 +1,80 @@
+"""The decision: may this client be recovered, and from which offset on.
+
+Pure functions over what the client presents and what the store said. The store has checked the rest
+(`recovery.commands.ClaimSession`) when these are asked.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from recovery.offsets import Offset, parse_offset
+from recovery.reasons import Reason
+from recovery.records import Pid
+
+__all__ = ["Presented", "floor_of", "read_auth"]
+
+_PID = re.compile(r"[A-Za-z0-9_-]{16,64}", re.ASCII)
+"""What servers hand out: ours have 32 such characters, Node's (base64id) 20."""
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """What a client presented in CONNECT's auth.
+
+    Attributes:
+        pid: its private session id, or None if it does not ask for recovery.
+        offset: of the last packet that it received, or None if it never received one.
+        reason: `Reason.MALFORMED` if what it presented cannot be read, else None.
+    """
+
+    pid: Pid | None = None
+    offset: Offset | None = None
+    reason: Reason | None = None
+
+
+def read_auth(auth: object) -> tuple[Presented, Any]:
+    """Split CONNECT's auth into what recovery needs and what the application gets.
+
+    ``socket.io-client`` from 4.6 on adds ``pid`` and ``offset`` to the application's own auth
+    (``_sendConnectPacket``). An auth of which nothing else is left counts as none: the handler of an
+    application that uses no auth takes two arguments.
+
+    Returns:
+        What was presented, and the rest of the auth, None if that is empty.
+
+    >>> read_auth({"pid": "x" * 20, "offset": "5-1", "token": "t"})[1]
+    {'token': 't'}
+    >>> read_auth({"pid": 42})[0].reason
+    <Reason.MALFORMED: 'malformed'>
+    """
+    if not isinstance(auth, Mapping) or "pid" not in auth:
+        return Presented(), auth
+    rest = {key: value for key, value in auth.items() if key not in {"pid", "offset"}}
+    return _read(auth["pid"], auth.get("offset")), rest or None
+
+
+def floor_of(presented: Offset | None, proven: Offset, start: Offset) -> Offset:
+    """The offset after which a recovered client gets packets.
+
+    The client has received everything up to what it presents, and everything up to what it has proven.
+    It may present an offset of an earlier session (JavaScript keeps it across an unrecovered connect):
+    one below the start means "none".
+    """
+    return max(presented or start, proven, start)
+
+
+def _read(pid: object, offset: object) -> Presented:
+    if pid is None:
+        return Presented()
+    if not isinstance(pid, str) or not _PID.fullmatch(pid):
+        return Presented(reason=Reason.MALFORMED)
+    if offset is None:  # nothing received yet: JavaScript leaves it out, Dart sends null
+        return Presented(Pid(pid))
+    if not isinstance(offset, str):
+        return Presented(Pid(pid), reason=Reason.MALFORMED)
+    try:
+        return Presented(Pid(pid), parse_offset(offset))
+    except ValueError:
+        return Presented(Pid(pid), reason=Reason.MALFORMED)

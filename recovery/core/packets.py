@@ -1,0 +1,127 @@
+"""An entry as a server holds it: raw, decoded at most once, encoded at most twice.
+
+`F` is whatever the front end sends to a transport (for python-socketio: an Engine.IO payload). The core
+never looks inside it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from recovery.entries import Head, Kind, Payload, PayloadCodec, decode_audience, read_head
+from recovery.errors import MalformedError
+from recovery.records import Audience, Entry, Namespace, ServerId, Sid
+
+__all__ = ["AckRequest", "Broadcast", "FrameCodec", "StoredEntry"]
+
+F = TypeVar("F")
+F_co = TypeVar("F_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class AckRequest:
+    """Where a client's acknowledgement has to go: to `server`, which knows it as `request_id`."""
+
+    server: ServerId
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Broadcast:
+    """A decoded event.
+
+    Attributes:
+        args: the event's name and its arguments.
+        volatile: delivered to whoever is connected, and left out of replays.
+        ack: set if the emitter waits for an acknowledgement; such a packet is not replayed either.
+    """
+
+    args: Sequence[Any]
+    audience: Audience
+    volatile: bool
+    ack: AckRequest | None
+
+    @property
+    def recoverable(self) -> bool:
+        """Whether a client that missed it gets it later (promise P1)."""
+        return not self.volatile and self.ack is None
+
+
+class FrameCodec(Protocol[F_co]):
+    """How the front end encodes packets for transports."""
+
+    def event(self, namespace: Namespace, args: Sequence[Any]) -> Sequence[F_co]:
+        """Encode an event without acknowledgement."""
+        ...
+
+    def event_with_ack(
+        self, namespace: Namespace, sid: Sid, args: Sequence[Any], ack: AckRequest
+    ) -> Sequence[F_co]:
+        """Encode an event for one client, and remember to pass on its acknowledgement."""
+        ...
+
+
+class StoredEntry(Generic[F]):
+    """An entry of the stream in this process.
+
+    Attributes:
+        offset: its place.
+        head: what it says outside its data, or None if it is not for us to understand.
+        size: bytes of its fields.
+    """
+
+    __slots__ = ("_broadcast", "_fields", "_frames", "head", "offset", "size")
+
+    def __init__(self, entry: Entry, head: Head | None) -> None:
+        self.offset = entry.offset
+        self.head = head
+        self.size = entry.size()
+        self._fields = entry.fields
+        self._broadcast: Broadcast | None = None
+        self._frames: dict[bool, Sequence[F]] = {}
+
+    @classmethod
+    def read(cls, entry: Entry) -> "StoredEntry[F]":
+        """Read the head of an entry; raises `MalformedError`."""
+        return cls(entry, read_head(entry))
+
+    def payload(self, codec: PayloadCodec) -> Payload:
+        """Decode the data; raises `MalformedError`."""
+        return codec.decode(self._fields.get(b"data", b""))
+
+    def broadcast(self, codec: PayloadCodec) -> Broadcast:
+        """Decode the data of an event, once; raises `MalformedError`."""
+        if self._broadcast is None:
+            self._broadcast = self._decode(codec)
+        return self._broadcast
+
+    def frames(self, codec: PayloadCodec, encode: FrameCodec[F], *, with_offset: bool) -> Sequence[F]:
+        """Encode the event, once with its offset as the last argument and once without."""
+        if with_offset not in self._frames:
+            assert self.head is not None, "only entries with a head are delivered"
+            args = list(self.broadcast(codec).args)
+            if with_offset:
+                args.append(str(self.offset))
+            self._frames[with_offset] = encode.event(self.head.namespace, args)
+        return self._frames[with_offset]
+
+    def _decode(self, codec: PayloadCodec) -> Broadcast:
+        payload = self.payload(codec)
+        audience, flags = decode_audience(payload)
+        packet = payload.get("packet")
+        args = packet.get("data") if isinstance(packet, dict) else None
+        if not isinstance(args, list) or not args or not isinstance(args[0], str):
+            raise MalformedError(f"entry {self.offset} has no event in 'packet'")
+        return Broadcast(
+            args=args,
+            audience=audience,
+            volatile=bool(flags.get("volatile")),
+            ack=self._ack_request(payload.get("requestId")),
+        )
+
+    def _ack_request(self, request_id: object) -> AckRequest | None:
+        if request_id is None:
+            return None
+        if not isinstance(request_id, str) or self.head is None or self.head.kind is not Kind.BROADCAST:
+            raise MalformedError(f"entry {self.offset} has a 'requestId' that is not text")
+        return AckRequest(self.head.server, request_id)

@@ -1,0 +1,75 @@
+"""What is written of a session, and how long it is to live.
+
+1. While its client is connected, a session outlives the last word from it by the retention: that long it
+   may take until the server notices that the client is gone, and the client until it is back.
+2. When its transport closes, the session lives for exactly ``max_disconnection_duration``.
+3. When client or server disconnects, it ends at once.
+"""
+
+from typing import Any
+
+from recovery.commands import SaveSession
+from recovery.core.connection import Connection
+from recovery.offsets import Offset
+from recovery.records import Epoch, HolderState, SavedSession, ServerId
+from recovery.sessions import encode_session
+
+__all__ = ["save_command"]
+
+
+def save_command(
+    connection: Connection[Any],
+    state: HolderState,
+    *,
+    server: ServerId,
+    epoch: Epoch,
+    position: Offset,
+    window_ms: int,
+    retention_ms: int,
+    whole: bool,
+    create: bool = False,
+) -> SaveSession:
+    """Return the command that saves a connection's session.
+
+    Args:
+        connection: one with a pid.
+        position: everything up to here was dispatched.
+        whole: write rooms and user session too, not only the proven position and the state.
+
+    Raises:
+        EncodingError: the user session cannot be saved.
+    """
+    assert connection.pid is not None, "only connections with a pid are saved"
+    return SaveSession(
+        pid=connection.pid,
+        number=connection.number,
+        owner=server,
+        namespace=connection.namespace,
+        identity=connection.identity,
+        epoch=epoch,
+        value=_value(connection, epoch, position) if whole else None,
+        proven=connection.proven,
+        state=state,
+        ttl_ms=retention_ms if state is HolderState.LIVE else window_ms,
+        linger_ms=window_ms,
+        create=create,
+    )
+
+
+def _value(connection: Connection[Any], epoch: Epoch, position: Offset) -> bytes:
+    membership = connection.membership
+    assert connection.pid is not None, "only connections with a pid are saved"
+    membership.settle(position, connection.proven)
+    return encode_session(
+        SavedSession(
+            sid=connection.sid,
+            pid=connection.pid,
+            namespace=connection.namespace,
+            rooms=tuple(membership.rooms()),
+            data=connection.user_session,
+            epoch=epoch,
+            start=membership.start,
+            position=position,
+            history=membership.changes(),
+        )
+    )

@@ -1,0 +1,227 @@
+"""Stream entries on the wire: the format of ``@socket.io/redis-streams-adapter`` 0.3.x, and ours.
+
+An entry is a set of fields (``uid``, ``nsp``, ``type``, ``data``), as that adapter's ``encode()``
+writes them: ``data`` is JSON, or base64 of MessagePack where JSON cannot carry it. What ours add:
+
+1. ``to``, a JSON list of the rooms addressed (empty: everyone in the namespace). A server without a
+   member there never decodes ``data``. Node's entries lack it and are decoded.
+2. ``for``, the server that alone has to act (an answer to a request).
+3. Types from 100 on, which Node ignores. Types 3 to 6 and 12 are Node's ``MessageType``.
+
+Whatever is read here may have been written by anybody: decoding checks every type and raises
+`MalformedError`, nothing else.
+"""
+
+import base64
+import json as standard_json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, Protocol
+
+import msgpack
+
+from recovery.errors import EncodingError, MalformedError
+from recovery.records import Audience, Draft, Entry, Namespace, Room, ServerId
+
+__all__ = [
+    "Head",
+    "JsonModule",
+    "Kind",
+    "Payload",
+    "PayloadCodec",
+    "decode_audience",
+    "make_draft",
+    "read_head",
+]
+
+Payload = Mapping[str, Any]  # JSON-like; what is inside belongs to the application
+
+
+class Kind(IntEnum):
+    """What an entry does. 3 to 12 are Node's message types, those from 100 on are ours."""
+
+    BROADCAST = 3
+    """An event for an audience: ``{"packet": {"type": 2, "data": [event, ...]}, "opts": ...}``."""
+    JOIN = 4
+    """The audience enters ``rooms``."""
+    LEAVE = 5
+    """The audience leaves ``rooms``."""
+    DISCONNECT = 6
+    """The audience is disconnected, and its sessions end."""
+    ACK = 12
+    """A client's acknowledgement, on its way to the server that asked: ``requestId``, ``packet``."""
+    TAKEOVER = 100
+    """The connection of ``sid`` ends at this offset: claim ``claim`` has it from here on."""
+    RELEASED = 101
+    """The disconnect handler of ``sid`` has finished, as far as claim ``claim`` must wait for it."""
+    SET_SESSION = 102
+    """The user session of ``sid`` is replaced by ``session``."""
+    FETCH_SESSION = 103
+    """Server ``uid`` asks for the user session of ``sid``: ``requestId``."""
+    SESSION = 104
+    """The answer: ``requestId``, and ``session`` or null if the client is gone."""
+
+
+_KINDS: Mapping[bytes, Kind] = {str(kind.value).encode(): kind for kind in Kind}
+
+
+class JsonModule(Protocol):
+    """A module (or object) with `dumps` and `loads` like the standard library's ``json``."""
+
+    @property
+    def dumps(self) -> Callable[..., str]:
+        """Return an object as JSON text."""
+        ...
+
+    @property
+    def loads(self) -> Callable[..., Any]:
+        """Return the object that a JSON text denotes."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadCodec:
+    """Turns payloads into the ``data`` field and back, without losing what the client would see.
+
+    Attributes:
+        json: the JSON module of the python-socketio server.
+        prefer_msgpack: write MessagePack even where JSON would do; for ``serializer='msgpack'``,
+            whose clients can tell what JSON flattens (integer keys of maps, for one).
+        default: as of `msgpack.packb`, for the application's own types.
+        ext_hook: as of `msgpack.unpackb`.
+
+    >>> codec = PayloadCodec()
+    >>> codec.decode(codec.encode({"packet": {"data": ["news", b"\\x00"]}}))
+    {'packet': {'data': ['news', b'\\x00']}}
+    """
+
+    json: JsonModule = standard_json
+    prefer_msgpack: bool = False
+    default: Callable[[Any], Any] | None = None
+    ext_hook: Callable[[int, bytes], Any] = msgpack.ExtType
+
+    def encode(self, payload: Payload) -> bytes:
+        """Return the ``data`` field for a payload.
+
+        Raises:
+            EncodingError: something in it is of a type that the format cannot carry, or it is
+                nested too deeply.
+        """
+        try:
+            if self.prefer_msgpack or _contains_binary(payload):
+                return base64.b64encode(msgpack.packb(payload, default=self.default))
+            return self.json.dumps(payload, separators=(",", ":")).encode()
+        except (TypeError, ValueError, OverflowError, RecursionError) as exc:
+            raise EncodingError(f"cannot encode the data of this packet: {exc}") from exc
+
+    def decode(self, raw: bytes) -> dict[str, Any]:
+        """Return the payload of a ``data`` field.
+
+        Raises:
+            MalformedError: it is neither JSON nor base64 of MessagePack, or not an object.
+        """
+        try:
+            payload = self.json.loads(raw.decode()) if raw[:1] == b"{" else self._unpack(raw)
+        except Exception as exc:  # decoders and hooks raise whatever they like; none may stop the reader
+            raise MalformedError(f"entry data of {len(raw)} bytes cannot be decoded: {exc}") from exc
+        if not isinstance(payload, dict):
+            raise MalformedError(f"entry data is a {type(payload).__name__}, expected an object")
+        return payload
+
+    def _unpack(self, raw: bytes) -> Any:
+        packed = base64.b64decode(raw, validate=True)
+        return msgpack.unpackb(packed, ext_hook=self.ext_hook, strict_map_key=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What an entry says outside of its ``data``.
+
+    Attributes:
+        server: who appended it.
+        rooms: the rooms addressed, None if only ``data`` tells (Node's entries).
+        target: the one server that has to act, or None.
+    """
+
+    kind: Kind
+    namespace: Namespace
+    server: ServerId
+    rooms: tuple[Room, ...] | None
+    target: ServerId | None
+
+
+def make_draft(
+    kind: Kind,
+    payload: Payload,
+    codec: PayloadCodec,
+    *,
+    server: ServerId,
+    namespace: Namespace,
+    rooms: Sequence[Room] = (),
+    target: ServerId | None = None,
+) -> Draft:
+    """Return an entry ready to be appended; raises `EncodingError` like `PayloadCodec.encode`."""
+    fields = [
+        (b"uid", server.encode()),
+        (b"nsp", namespace.encode()),
+        (b"type", b"%d" % kind),
+        (b"data", codec.encode(payload)),
+    ]
+    if target is None:
+        fields.append((b"to", standard_json.dumps(list(rooms), separators=(",", ":")).encode()))
+    else:
+        fields.append((b"for", target.encode()))
+    return Draft(tuple(fields))
+
+
+def read_head(entry: Entry) -> Head | None:
+    """Read an entry's head; None for entries that are not for us to understand.
+
+    Those are entries without a namespace (the genesis entry) and of an unknown type.
+
+    Raises:
+        MalformedError: a field has bytes that it cannot have.
+    """
+    fields = entry.fields
+    namespace, kind = fields.get(b"nsp"), _KINDS.get(fields.get(b"type", b""))
+    if not namespace or kind is None:
+        return None
+    try:
+        return Head(
+            kind=kind,
+            namespace=Namespace(namespace.decode()),
+            server=ServerId(fields.get(b"uid", b"").decode()),
+            rooms=_read_rooms(standard_json.loads(fields[b"to"])) if b"to" in fields else None,
+            target=ServerId(fields[b"for"].decode()) if b"for" in fields else None,
+        )
+    except (ValueError, RecursionError) as exc:
+        raise MalformedError(f"entry {entry.offset}: a field cannot be decoded: {exc}") from exc
+
+
+def decode_audience(payload: Payload) -> tuple[Audience, Mapping[str, Any]]:
+    """Return the audience and the flags from a payload's ``opts`` (Node's ``encodeOptions()``).
+
+    Raises:
+        MalformedError: ``opts`` is not as that function writes it.
+    """
+    opts = payload.get("opts")
+    if not isinstance(opts, dict):
+        raise MalformedError("entry has no 'opts' object")
+    flags = opts.get("flags")
+    audience = Audience(_read_rooms(opts.get("rooms")), _read_rooms(opts.get("except")))
+    return audience, flags if isinstance(flags, dict) else {}
+
+
+def _read_rooms(value: object) -> tuple[Room, ...]:
+    if not isinstance(value, list) or not all(isinstance(room, str | int) for room in value):
+        raise MalformedError(f"{str(value)[:40]!r} is not a list of rooms (strings or integers)")
+    return tuple(value)
+
+
+def _contains_binary(value: object) -> bool:
+    if isinstance(value, bytes | bytearray):
+        return True
+    if isinstance(value, dict):
+        return any(map(_contains_binary, value.values()))
+    return isinstance(value, list | tuple) and any(map(_contains_binary, value))

@@ -1,0 +1,251 @@
+"""Admission: from a client's CONNECT to a connection that is held for the application to accept.
+
+This is the heart of recovery, in the order in which it happens:
+
+1. Claim the session. The store refuses what cannot be had, and changes nothing then.
+2. Decide the *floor*: what the client certainly has. An offset beyond the stream's end is refused.
+3. See that the replay log reaches back to the floor, or say that the stream was trimmed.
+4. Take over: put an entry into the stream that ends the old connection at one offset, wherever it is,
+   and wait (here without limit, elsewhere for ``takeover_timeout``) for its disconnect handler.
+5. Wait until this server's reader has passed all of that.
+6. In one step, replay what was missed into a held connection, and join the dispatcher: from there on
+   nothing can be missed or doubled.
+
+A refusal at any step gives the client a fresh session and the application a reason, and leaves the old
+session to be claimed again until its deadline.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from recovery.commands import Claimed, ClaimRefused, ClaimSession, Flow, GetStream
+from recovery.core.connection import Connection
+from recovery.core.decision import Presented, floor_of
+from recovery.core.dispatcher import Dispatcher
+from recovery.core.membership import Membership
+from recovery.core.replay import Replay, find_missed
+from recovery.drafts import Drafts
+from recovery.errors import MalformedError, StoreError
+from recovery.flows.steps import AwaitPosition, AwaitRelease, CompleteLog, Publish, Vacate
+from recovery.offsets import Offset
+from recovery.reasons import Reason
+from recovery.records import (
+    Epoch,
+    HolderState,
+    Namespace,
+    Pid,
+    Recovery,
+    SavedSession,
+    Sid,
+    StreamState,
+)
+from recovery.sessions import decode_session
+from recovery.settings import Settings
+
+__all__ = ["Newcomer", "admit"]
+
+F = TypeVar("F")
+logger = logging.getLogger("recovery.admission")
+
+
+@dataclass(frozen=True, slots=True)
+class Newcomer(Generic[F]):
+    """A client that sent CONNECT.
+
+    Attributes:
+        transport: the Engine.IO session that it came by.
+        presented: what it says of an earlier session.
+        identity: what the setting ``identity`` returned for it, "" for none.
+        nonce: random, for this attempt.
+        sid: fresh, in case it is not recovered.
+        pid: fresh, or None if it cannot use one.
+        send: how to queue frames for it.
+        with_offsets: whether it gets offsets.
+    """
+
+    namespace: Namespace
+    transport: str
+    presented: Presented
+    identity: str
+    nonce: str
+    sid: Sid
+    pid: Pid | None
+    send: Callable[[Sequence[F]], int]
+    with_offsets: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """A session that was claimed, and what follows from it."""
+
+    claimed: Claimed
+    session: SavedSession
+    floor: Offset
+    applied: Offset
+
+
+def admit(
+    newcomer: Newcomer[F], dispatcher: Dispatcher[F], drafts: Drafts, epoch: Epoch, settings: Settings
+) -> Flow[Connection[F]]:
+    """Return a held connection for a client, recovered or fresh; its `recovery` says which, and why."""
+    presented = newcomer.presented
+    if presented.pid is None or newcomer.pid is None:
+        return _fresh(newcomer, dispatcher, presented.reason)
+    if presented.reason is not None:
+        return _refuse(newcomer, dispatcher, presented.reason)
+    try:
+        outcome = yield from _recover(newcomer, presented.pid, dispatcher, drafts, epoch, settings)
+    except StoreError as exc:
+        logger.warning("no recovery: %s", exc, extra={"event": "recover.failed"})
+        outcome = Reason.STORE_UNAVAILABLE
+    if isinstance(outcome, Reason):
+        return _refuse(newcomer, dispatcher, outcome)
+    return outcome
+
+
+def _recover(
+    newcomer: Newcomer[F],
+    pid: Pid,
+    dispatcher: Dispatcher[F],
+    drafts: Drafts,
+    epoch: Epoch,
+    settings: Settings,
+) -> Flow[Connection[F] | Reason]:
+    reply: Claimed | ClaimRefused = yield ClaimSession(
+        pid, newcomer.namespace, newcomer.identity, epoch, dispatcher.server, newcomer.nonce
+    )
+    if isinstance(reply, ClaimRefused):
+        return reply.reason
+    try:
+        claim = _read_claim(reply, newcomer.presented.offset)
+    except MalformedError as exc:
+        logger.warning("no recovery: %s", exc, extra={"event": "recover.failed"})
+        return Reason.SESSION_UNKNOWN
+    refusal = yield from _check(claim, newcomer.presented.offset, dispatcher)
+    if refusal is not None:
+        return refusal
+    moved_at = yield from _take_over(claim, dispatcher, drafts, settings)
+    target = max(claim.floor, claim.session.position, moved_at)
+    passed: bool = yield AwaitPosition(target, settings.publish_timeout)
+    if not passed:
+        return Reason.STORE_UNAVAILABLE
+    return _restore(newcomer, pid, claim, dispatcher)
+
+
+def _read_claim(claimed: Claimed, presented: Offset | None) -> _Claim:
+    session = decode_session(claimed.value)
+    return _Claim(
+        claimed,
+        session,
+        floor=floor_of(presented, claimed.proven, session.start),
+        # A checkpoint proves the saved rooms, too: a change would have been saved with it.
+        applied=max(session.position, claimed.proven),
+    )
+
+
+def _check(claim: _Claim, presented: Offset | None, dispatcher: Dispatcher[F]) -> Flow[Reason | None]:
+    """Refuse what cannot be recovered, before anything happens to the old connection."""
+    if presented is not None and presented > dispatcher.position:
+        state: StreamState | None = yield GetStream()
+        if state is None or presented > state.last:
+            return Reason.OFFSET_UNKNOWN
+    complete: bool = yield CompleteLog(min(claim.floor, claim.applied))
+    return None if complete else Reason.OFFSET_TRIMMED
+
+
+def _take_over(
+    claim: _Claim, dispatcher: Dispatcher[F], drafts: Drafts, settings: Settings
+) -> Flow[Offset]:
+    """End the old connection; return the offset at which the session changed hands."""
+    session, number, holder = claim.session, claim.claimed.number, claim.claimed.holder
+    yield Vacate(session.namespace, session.sid, number)
+    elsewhere = holder != dispatcher.server
+    if claim.claimed.holder_state is HolderState.AWAY or not elsewhere:
+        return claim.floor
+    moved_at: Offset = yield Publish(drafts.takeover(session.namespace, session.sid, number, holder))
+    released: bool = yield AwaitRelease(session.namespace, session.sid, number, settings.takeover_timeout)
+    if not released:
+        logger.info(
+            "server %s did not release %s within %s s",
+            holder,
+            session.sid,
+            settings.takeover_timeout,
+            extra={"event": "takeover.timeout", "sid": session.sid},
+        )
+    return moved_at
+
+
+def _restore(
+    newcomer: Newcomer[F], pid: Pid, claim: _Claim, dispatcher: Dispatcher[F]
+) -> Connection[F] | Reason:
+    """Replay into a held connection and join the dispatcher, with nothing in between."""
+    session = claim.session
+    if min(claim.floor, claim.applied) < dispatcher.log.start:
+        return Reason.REPLAY_TOO_LARGE  # the log forgot the entries while we waited
+    if dispatcher.find(session.namespace, session.sid) is not None:
+        return Reason.SESSION_UNKNOWN  # somebody else presented the pid meanwhile, and was faster
+    connection = Connection(
+        namespace=newcomer.namespace,
+        sid=session.sid,
+        pid=pid,
+        transport=newcomer.transport,
+        membership=Membership(session.sid, session.start, session.history),
+        send=newcomer.send,
+        with_offsets=newcomer.with_offsets,
+        recovery=Recovery(recovered=True),
+        identity=newcomer.identity,
+        number=claim.claimed.number,
+        proven=claim.floor,
+        user_session=dict(session.data),
+    )
+    missed = find_missed(
+        dispatcher.log,
+        dispatcher.codec,
+        connection,
+        floor=claim.floor,
+        applied=claim.applied,
+        limit=dispatcher.max_client_buffer,
+    )
+    if isinstance(missed, Reason):
+        return missed
+    connection.recovery = _recovery(claim.claimed, missed)
+    dispatcher.add(connection)
+    dispatcher.hold(connection, missed.packets)
+    return connection
+
+
+def _recovery(claimed: Claimed, missed: Replay[F]) -> Recovery:
+    was_open = claimed.holder_state is HolderState.LIVE
+    return Recovery(
+        recovered=True,
+        replayed=len(missed.packets),
+        offline_for=None if was_open else claimed.since_ms / 1000,
+    )
+
+
+def _refuse(newcomer: Newcomer[F], dispatcher: Dispatcher[F], reason: Reason) -> Connection[F]:
+    logger.info("no recovery: %s", reason, extra={"event": "recover.refused", "reason": reason.value})
+    return _fresh(newcomer, dispatcher, reason)
+
+
+def _fresh(newcomer: Newcomer[F], dispatcher: Dispatcher[F], reason: Reason | None) -> Connection[F]:
+    """A new session: it sees what comes after all that this server has read or written so far."""
+    start = dispatcher.edge
+    connection = Connection(
+        namespace=newcomer.namespace,
+        sid=newcomer.sid,
+        pid=newcomer.pid,
+        transport=newcomer.transport,
+        membership=Membership(newcomer.sid, start),
+        send=newcomer.send,
+        with_offsets=newcomer.with_offsets,
+        recovery=Recovery(recovered=False, reason=reason),
+        identity=newcomer.identity,
+        number=1,
+        proven=start,
+        user_session={},
+    )
+    dispatcher.add(connection)
+    return connection

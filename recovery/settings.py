@@ -1,0 +1,98 @@
+"""Settings: Node's names in snake case, lengths of time in seconds as floats.
+
+They are checked once, when a manager is made; a wrong one raises `ConfigurationError` that names the
+setting, the value and what was expected.
+"""
+
+from dataclasses import dataclass, fields
+
+from recovery.errors import ConfigurationError
+
+__all__ = ["Settings"]
+
+MEBIBYTE = 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Every number and name that an operator may set; a manager's keyword arguments.
+
+    Attributes:
+        max_disconnection_duration: seconds for which a client may be away and still recover
+            (Node's default is 120, too).
+        stream_name: name of the stream; servers that share it form a cluster.
+        session_key_prefix: prefix of the keys of saved sessions.
+        max_len: hard cap on the entries of the stream, or None for none: the stream is then bounded
+            by time only. A cap that is reached within the window makes recoveries fail
+            (`Reason.OFFSET_TRIMMED`).
+        read_count: entries fetched from the store at a time.
+        block_time: seconds that one read waits for new entries, at most 2.
+        checkpoint_interval: seconds between two saves of the proven positions of all clients.
+        publish_timeout: seconds after which an emit that the store has not confirmed raises
+            `PublishError`.
+        takeover_timeout: seconds to wait for another server's disconnect handler before a client
+            that moved here is let in without it.
+        max_client_buffer: packets that may wait for one client, in its send queue or in a replay.
+        log_max_entries: entries of the stream that this process keeps in memory for replays.
+        log_max_bytes: bytes of them.
+
+    >>> Settings(max_disconnection_duration=60.0).checkpoint_interval
+    15.0
+    >>> Settings(max_len=0)
+    Traceback (most recent call last):
+    recovery.errors.ConfigurationError: max_len is 0, expected at least 1
+    """
+
+    max_disconnection_duration: float = 120.0
+    stream_name: str = "socket.io"
+    session_key_prefix: str = "sio:session:"
+    max_len: int | None = None
+    read_count: int = 1000
+    block_time: float = 1.0
+    checkpoint_interval: float = 15.0
+    publish_timeout: float = 5.0
+    takeover_timeout: float = 2.0
+    max_client_buffer: int = 10_000
+    log_max_entries: int = 100_000
+    log_max_bytes: int = 64 * MEBIBYTE
+
+    def __post_init__(self) -> None:
+        for setting in fields(self):
+            self._check(setting.name, getattr(self, setting.name))
+
+    def retention_ms(self, ping_interval: float, ping_timeout: float) -> int:
+        """Milliseconds for which entries, and sessions of live clients, must be kept.
+
+        A client that drops now may have proven its position last a checkpoint and a ping cycle ago,
+        and the server may notice the drop a ping cycle late.
+        """
+        seconds = self.max_disconnection_duration + self.checkpoint_interval + ping_interval + ping_timeout
+        return round(seconds * 1000)
+
+    @property
+    def window_ms(self) -> int:
+        """`max_disconnection_duration` in milliseconds."""
+        return round(self.max_disconnection_duration * 1000)
+
+    def _check(self, name: str, value: object) -> None:
+        if name in {"stream_name", "session_key_prefix"}:
+            if not isinstance(value, str) or not value:
+                raise ConfigurationError(f"{name} is {value!r}, expected a non-empty string")
+            return
+        if name == "max_len" and value is None:
+            return
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ConfigurationError(f"{name} is {value!r}, expected a number")
+        self._check_number(name, value)
+
+    def _check_number(self, name: str, value: float) -> None:
+        whole = {"max_len", "read_count", "max_client_buffer", "log_max_entries", "log_max_bytes"}
+        if name in whole:
+            if not isinstance(value, int):
+                raise ConfigurationError(f"{name} is {value!r}, expected a whole number")
+            if value < 1:
+                raise ConfigurationError(f"{name} is {value!r}, expected at least 1")
+        elif not 0 < value < float("inf"):
+            raise ConfigurationError(f"{name} is {value!r}, expected a positive number of seconds")
+        if name == "block_time" and value > 2:
+            raise ConfigurationError(f"block_time is {value!r} s, expected at most 2 s")
