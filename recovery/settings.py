@@ -5,12 +5,30 @@ setting, the value and what was expected.
 """
 
 from dataclasses import dataclass, fields
+from typing import TypedDict
 
 from recovery.errors import ConfigurationError
 
-__all__ = ["Settings"]
+__all__ = ["Settings", "SettingsOptions"]
 
 MEBIBYTE = 2**20
+
+
+class SettingsOptions(TypedDict, total=False):
+    """The keyword arguments of a manager that are settings; one for each field of `Settings`."""
+
+    max_disconnection_duration: float
+    stream_name: str
+    session_key_prefix: str
+    max_len: int | None
+    read_count: int
+    block_time: float
+    checkpoint_interval: float
+    publish_timeout: float
+    takeover_timeout: float
+    max_client_buffer: int
+    log_max_entries: int
+    log_max_bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -75,7 +75,7 @@ class Runtime(Generic[F]):
         settings: Settings,
         codec: PayloadCodec,
         frames: FrameCodec[F],
-        front_end: FrontEnd[F],
+        front_end: FrontEnd[F] | None,
         *,
         retention_ms: Callable[[], int],
     ) -> None:
@@ -115,11 +115,11 @@ class Runtime(Generic[F]):
             AwaitPosition: self._await_position,
             AwaitRelease: self._await_release,
             CompleteLog: self._complete_log,
-            Vacate: front_end.vacate,
+            Vacate: self._vacate,
         }
 
     async def start(self) -> None:
-        """Begin to read; return when the position is known. May be called often.
+        """Begin to read (a process that only emits need not); return when the position is known. May be called often.
 
         Raises:
             StoreUnavailableError: the store did not answer in time; the attempts go on.
@@ -210,7 +210,7 @@ class Runtime(Generic[F]):
         for effect in effects:
             if isinstance(effect, Release):
                 self._released(effect)
-        if effects:
+        if effects and self._front_end is not None:
             self._front_end.carry_out(effects)
 
     def _interrupted(self, batch: Batch) -> None:
@@ -220,7 +220,8 @@ class Runtime(Generic[F]):
             self.dispatcher.position,
             extra={"event": "reader.gap"},
         )
-        self._front_end.interrupt()
+        if self._front_end is not None:
+            self._front_end.interrupt()
         if batch.epoch is not None:
             self.epoch = batch.epoch
         start = batch.entries[0].offset if batch.entries else self.dispatcher.position
@@ -242,6 +243,10 @@ class Runtime(Generic[F]):
 
     async def _publish(self, step: Publish) -> Offset:
         return await self._publisher.publish(step.draft)
+
+    async def _vacate(self, step: Vacate) -> None:
+        if self._front_end is not None:
+            await self._front_end.vacate(step)
 
     async def _await_position(self, step: AwaitPosition) -> bool:
         return await self.passed(step.offset, step.timeout)

@@ -56,6 +56,7 @@ class Connection(Generic[F]):
         number: the claim number under which its session is saved.
         proven: everything up to here was received by the client.
         user_session: python-socketio's dict for this client.
+        ended_at: the position at which it ended: its rooms are known up to there. None before that.
         connect_sent: CONNECT is queued, so what needs no order may follow at once.
     """
 
@@ -63,6 +64,7 @@ class Connection(Generic[F]):
         "_noted",
         "_pending",
         "connect_sent",
+        "ended_at",
         "identity",
         "membership",
         "namespace",
@@ -108,6 +110,7 @@ class Connection(Generic[F]):
         self.user_session = user_session
         self.phase = Phase.HELD
         self.connect_sent = False
+        self.ended_at: Offset | None = None
         self._pending: list[F] = []
         self._noted: Offset | None = None
 

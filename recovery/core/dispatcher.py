@@ -37,7 +37,7 @@ from recovery.core.effects import (
     SessionWanted,
     TakenOver,
 )
-from recovery.core.packets import Broadcast, FrameCodec, StoredEntry
+from recovery.core.packets import AckRequest, Broadcast, FrameCodec, StoredEntry
 from recovery.core.replay_log import ReplayLog
 from recovery.entries import Kind, PayloadCodec
 from recovery.errors import EncodingError, MalformedError
@@ -116,6 +116,7 @@ class Dispatcher(Generic[F]):
         if connection.phase is Phase.ENDED:
             return
         connection.change(Phase.ENDED)
+        connection.ended_at = self.position
         del self._clients[connection.namespace, connection.sid]
         for room in (_EVERYONE, *connection.membership.rooms_ever()):
             self._unindex(connection, room)
@@ -129,17 +130,21 @@ class Dispatcher(Generic[F]):
         """Take a client out of a room, from `edge` on."""
         self._leave(connection, room, self.edge, from_stream=False)
 
-    def deliver_local(self, namespace: Namespace, args: Sequence[Any], audience: Audience) -> None:
+    def deliver_local(
+        self, namespace: Namespace, args: Sequence[Any], audience: Audience, ack: AckRequest | None = None
+    ) -> None:
         """Send an event to clients of this server only, at once; it carries `position` as its offset."""
-        plain: Sequence[F] | None = None
-        numbered: Sequence[F] | None = None
+        event = Broadcast(args, audience, volatile=True, ack=ack)
+        encoded: dict[bool, Sequence[F]] = {}
         for connection in self._addressed(namespace, audience, _next(self.edge)):
-            if connection.with_offsets:
-                numbered = numbered or self._frames.event(namespace, [*args, str(self.position)])
-                connection.deliver(numbered)
-            else:
-                plain = plain or self._frames.event(namespace, args)
-                connection.deliver(plain)
+            if ack is not None:
+                self._deliver_with_ack(connection, event)
+                continue
+            numbered = connection.with_offsets
+            if numbered not in encoded:
+                offset = [str(self.position)] if numbered else []
+                encoded[numbered] = self._frames.event(namespace, [*args, *offset])
+            connection.deliver(encoded[numbered])
 
     def dispatch(self, entries: Sequence[Entry]) -> list[Effect[F]]:
         """Take the next entries of the stream; return what remains to be done."""

@@ -33,13 +33,15 @@ def save_command(
 
     Args:
         connection: one with a pid.
-        position: everything up to here was dispatched.
+        position: everything up to here was dispatched; for a connection that has ended, what counts is
+            how far it got.
         whole: write rooms and user session too, not only the proven position and the state.
 
     Raises:
         EncodingError: the user session cannot be saved.
     """
     assert connection.pid is not None, "only connections with a pid are saved"
+    position = position if connection.ended_at is None else connection.ended_at
     return SaveSession(
         pid=connection.pid,
         number=connection.number,

@@ -44,7 +44,7 @@ from recovery.records import (
 from recovery.sessions import decode_session
 from recovery.settings import Settings
 
-__all__ = ["Newcomer", "admit"]
+__all__ = ["Newcomer", "admit", "admit_without_store"]
 
 F = TypeVar("F")
 logger = logging.getLogger("recovery.admission")
@@ -91,10 +91,10 @@ def admit(
 ) -> Flow[Connection[F]]:
     """Return a held connection for a client, recovered or fresh; its `recovery` says which, and why."""
     presented = newcomer.presented
-    if presented.pid is None or newcomer.pid is None:
-        return _fresh(newcomer, dispatcher, presented.reason)
     if presented.reason is not None:
         return _refuse(newcomer, dispatcher, presented.reason)
+    if presented.pid is None or newcomer.pid is None:
+        return _fresh(newcomer, dispatcher, None)
     try:
         outcome = yield from _recover(newcomer, presented.pid, dispatcher, drafts, epoch, settings)
     except StoreError as exc:
@@ -103,6 +103,12 @@ def admit(
     if isinstance(outcome, Reason):
         return _refuse(newcomer, dispatcher, outcome)
     return outcome
+
+
+def admit_without_store(newcomer: Newcomer[F], dispatcher: Dispatcher[F]) -> Connection[F]:
+    """Return a held connection for a client that comes while the store has never answered yet."""
+    asked = newcomer.presented.pid is not None or newcomer.presented.reason is not None
+    return _fresh(newcomer, dispatcher, Reason.STORE_UNAVAILABLE if asked else None)
 
 
 def _recover(

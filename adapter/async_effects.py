@@ -1,0 +1,175 @@
+"""Carrying out, under asyncio, what the dispatcher leaves to do: each effect in one method."""
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from adapter import seams
+from adapter.background import Background
+from adapter.clients import Client, Clients
+from adapter.requests import Requests
+from adapter.seams import EioPacket
+from adapter.sessions import Sessions
+from recovery.aio.runtime import Runtime
+from recovery.core.connection import Connection, Phase
+from recovery.core.control import Acknowledgement, SessionAnswer
+from recovery.core.effects import (
+    Disconnected,
+    Effect,
+    Overflowed,
+    RoomChanged,
+    SessionReplaced,
+    SessionWanted,
+    TakenOver,
+)
+from recovery.errors import PublishError
+from recovery.flows.steps import Vacate
+from recovery.records import Draft, HolderState
+
+__all__ = ["AsyncEffects"]
+
+logger = logging.getLogger("recovery.effects")
+
+EioConnection = Connection[EioPacket]
+
+
+class AsyncEffects:
+    """The front end of a runtime (`recovery.aio.runtime.FrontEnd`)."""
+
+    def __init__(
+        self,
+        server: Any,
+        clients: Clients,
+        requests: Requests,
+        background: Background,
+        *,
+        runtime: Callable[[], Runtime[EioPacket]],
+        sessions: Callable[[], Sessions],
+    ) -> None:
+        self._server = server
+        self._clients = clients
+        self._requests = requests
+        self._background = background
+        self._runtime = runtime
+        self._sessions = sessions
+
+    def carry_out(self, effects: Sequence[Effect[EioPacket]]) -> None:
+        """Do what dispatched entries ask for; whatever takes time, in tasks."""
+        for effect in effects:
+            match effect:
+                case RoomChanged():
+                    self._change_room(effect)
+                case Disconnected():
+                    self._start(self._disconnect(effect.connection))
+                case TakenOver():
+                    self._start(self._hand_over(effect))
+                case SessionReplaced():
+                    self._replace_session(effect.connection)
+                case SessionWanted():
+                    self._start(self._answer(effect))
+                case Overflowed():
+                    self._start(self._close_slow(effect.connection))
+                case SessionAnswer():
+                    self._requests.answer(effect.request_id, effect.data)
+                case Acknowledgement():
+                    self._start(self._requests.acknowledge(effect.request_id, effect.args))
+                case _:
+                    pass  # a Release is for the runtime itself
+
+    async def vacate(self, step: Vacate) -> None:
+        """End this server's connection of a client, and wait for its disconnect handler."""
+        client = self._clients.find(step.namespace, step.sid)
+        if client is None:
+            return
+        if client.connection.number < step.number:
+            self.evict(client)
+        await client.gone
+
+    def interrupt(self) -> None:
+        """Close all transports: their clients come back, and are recovered or told."""
+        for transport in self._clients.transports():
+            self._start(seams.abort(self._server, transport))
+
+    def evict(self, client: Client) -> None:
+        """The session of a client belongs to another connection now: end this one."""
+        connection = client.connection
+        was_live = connection.phase is Phase.LIVE
+        self._runtime().dispatcher.end(connection)
+        if was_live:
+            self._start(self._close_namespace(connection))
+        # A held one is seen out by the gate, when the application has answered.
+
+    def _start(self, work: Awaitable[None]) -> None:
+        self._background.start(_as_coroutine(work))
+
+    async def _close_namespace(self, connection: EioConnection) -> None:
+        """Send DISCONNECT, run the disconnect handler, and free the sid."""
+        await self._server.disconnect(connection.sid, connection.namespace, ignore_queue=True)
+
+    def _change_room(self, effect: RoomChanged[EioPacket]) -> None:
+        connection = effect.connection
+        manager = self._server.manager
+        change = manager.basic_enter_room if effect.entered else manager.basic_leave_room
+        try:
+            change(connection.sid, connection.namespace, effect.room)
+        except (ValueError, KeyError) as exc:  # another client's sid, or not in the tables yet
+            logger.debug("room %r of %s: %s", effect.room, connection.sid, exc)
+        self._save_live(connection)
+
+    def _replace_session(self, connection: EioConnection) -> None:
+        socket = seams.socket_of(self._server, connection.transport)
+        if socket is not None:
+            socket.session[connection.namespace] = dict(connection.user_session)
+        self._save_live(connection)
+
+    def _save_live(self, connection: EioConnection) -> None:
+        client = self._clients.find(connection.namespace, connection.sid)
+        if client is not None and connection.phase is Phase.LIVE:
+            self._sessions().save_later(client, HolderState.LIVE)
+
+    async def _disconnect(self, connection: EioConnection) -> None:
+        client = self._clients.find(connection.namespace, connection.sid)
+        if client is None:
+            return
+        await self._sessions().save_quietly(client, HolderState.ENDED)
+        await self._close_namespace(connection)
+
+    async def _hand_over(self, effect: TakenOver[EioPacket]) -> None:
+        takeover = effect.takeover
+        client = self._clients.find(takeover.namespace, takeover.sid)
+        if effect.connection is not None and effect.connection.connect_sent:
+            await self._close_namespace(effect.connection)
+        if not effect.asked:
+            return
+        if client is not None and client.connection.number < takeover.number:
+            await client.gone
+        drafts = self._runtime().drafts
+        await self._publish(
+            drafts.released(takeover.namespace, takeover.sid, takeover.number, takeover.claimer)
+        )
+
+    async def _answer(self, effect: SessionWanted[EioPacket]) -> None:
+        request, connection = effect.request, effect.connection
+        await self._publish(
+            self._runtime().drafts.session(
+                connection.namespace, request.server, request.request_id, connection.user_session
+            )
+        )
+
+    async def _close_slow(self, connection: EioConnection) -> None:
+        logger.warning(
+            "%s does not take its packets; its connection is closed",
+            connection.sid,
+            extra={"event": "client.slow", "sid": connection.sid},
+        )
+        await seams.abort(self._server, connection.transport)
+
+    async def _publish(self, draft: Draft) -> None:
+        try:
+            await self._runtime().publish(draft)
+        except PublishError as exc:
+            logger.warning("an answer is lost: %s", exc, extra={"event": "publish.failed"})
+
+
+async def _as_coroutine(work: Awaitable[None]) -> None:
+    await work

@@ -1,0 +1,289 @@
+"""The gate: how a client gets in, and how its transport's end is noted, under asyncio.
+
+It wraps three methods of the server (`adapter.seams`), and leaves the rest of the work to them:
+
+1. ``_handle_connect``: the client is admitted (`recovery.flows.admission`) before the application's connect
+   handler runs, and held while it does.
+2. ``_send_packet``: when the server sends CONNECT, the session is saved first, the transport is looked at,
+   ``pid`` is added, and what the client missed follows at once.
+3. ``_handle_eio_disconnect``: a transport that closed leaves its sessions recoverable. That is saved before
+   the application's disconnect handler runs.
+"""
+
+import asyncio
+import hashlib
+import inspect
+import logging
+import secrets
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+from weakref import WeakSet
+
+from adapter import seams
+from adapter.clients import Client, Clients
+from adapter.seams import EioPacket
+from adapter.sessions import Sessions
+from recovery.aio.runtime import Runtime
+from recovery.core.connection import Phase
+from recovery.core.decision import Presented, read_auth
+from recovery.driver import run_async
+from recovery.errors import SaveError, StoreUnavailableError
+from recovery.flows.admission import Newcomer, admit, admit_without_store
+from recovery.reasons import Reason
+from recovery.records import HolderState, Namespace, Pid, Sid
+from recovery.settings import Settings
+
+__all__ = ["Gate"]
+
+logger = logging.getLogger("recovery.gate")
+
+_PID_BYTES = 24  # 192 bits, 32 characters
+_ENVIRON_KEY = "socketio.recovery"
+
+Identity = Callable[[Mapping[str, Any], Any], Any]  # returns str, or an awaitable of one
+Predicate = Callable[[Mapping[str, Any]], bool]
+
+
+class Gate:
+    """Lets clients of one server in, and notes when their transports close.
+
+    Attributes:
+        outcomes: how many clients that asked for recovery got it ("recovered"), or why not.
+    """
+
+    def __init__(
+        self,
+        server: Any,
+        clients: Clients,
+        settings: Settings,
+        *,
+        runtime: Callable[[], Runtime[EioPacket]],
+        sessions: Callable[[], Sessions],
+        identity: Identity | None,
+        wants_offsets: Predicate,
+    ) -> None:
+        seams.check_server(server)
+        self.outcomes: Counter[str] = Counter()
+        self._server = server
+        self._clients = clients
+        self._settings = settings
+        self._runtime = runtime
+        self._sessions = sessions
+        self._identity = identity
+        self._wants_offsets = wants_offsets
+        self._watched: WeakSet[Any] = WeakSet()
+        self._connecting: set[tuple[str, str]] = set()
+        self._admitted: dict[tuple[str, str], Client] = {}
+        self._connect = seams.hook(server, "_handle_connect", self.handle_connect)
+        self._send_packet = seams.hook(server, "_send_packet", self.send_packet)
+        self._transport_closed = seams.hook(server, "_handle_eio_disconnect", self.handle_transport_closed)
+        self._disconnected: Callable[..., Awaitable[None]] = server._handle_disconnect
+
+    def take_admitted(self, transport: str, namespace: str) -> Client | None:
+        """The client that is being let in on a transport, once: `pre_connect` gives it its sid."""
+        return self._admitted.pop((transport, namespace), None)
+
+    async def handle_connect(self, eio_sid: str, namespace: str | None, data: Any) -> None:
+        """Admit a client, have the application asked, and settle what it said."""
+        name = Namespace(namespace or "/")
+        if not seams.accepts(self._server, name):
+            await self._connect(eio_sid, namespace, data)
+            return
+        place = (eio_sid, name)
+        if place in self._connecting or self._clients.at(eio_sid, name) is not None:
+            await self._refuse(eio_sid, name)
+            return
+        self._connecting.add(place)
+        try:
+            presented, auth = read_auth(data)
+            client = await self._admit(eio_sid, name, presented, auth)
+            if client.connection.with_offsets and not seams.is_open(self._server, eio_sid):
+                self._runtime().dispatcher.end(client.connection)
+                self._clients.remove(client)
+                return
+            self._admitted[place] = client
+            await self._ask_application(client, namespace, auth)
+        finally:
+            self._connecting.discard(place)
+            self._admitted.pop(place, None)
+
+    async def send_packet(self, eio_sid: str, packet: Any) -> None:
+        """Send a packet; a CONNECT is the moment at which a client is let in."""
+        client = self._clients.at(eio_sid, packet.namespace or "/")
+        if packet.packet_type != seams.CONNECT or client is None:
+            await self._send_packet(eio_sid, packet)
+            return
+        await self._let_in(client, packet)
+
+    def note_refusal(self, client: Client) -> None:
+        """The application refused a client; a recovered session can be claimed again until its deadline."""
+        connection = client.connection
+        self._runtime().dispatcher.end(connection)
+        if connection.recovery.recovered:
+            self.outcomes["recovered"] -= 1
+            self.outcomes[Reason.REFUSED.value] += 1
+        if client.saved:
+            self._sessions().save_later(client, HolderState.AWAY)
+        logger.info(
+            "the application refused %s",
+            connection.sid,
+            extra={"event": "recover.refused", "reason": Reason.REFUSED.value},
+        )
+
+    async def handle_transport_closed(self, eio_sid: str, *reason: str) -> None:
+        """Note that the clients of a transport are away, then let their disconnect handlers run."""
+        dispatcher = self._runtime().dispatcher
+        away = [client for client in self._clients.on(eio_sid) if client.connection.phase is Phase.LIVE]
+        for client in away:
+            dispatcher.end(client.connection)
+        recoverable = [client for client in away if client.saved]
+        socket = seams.socket_of(self._server, eio_sid)
+        if socket is not None and recoverable:
+            seams.clear_queue(socket)  # they will be replayed: none may share a payload with CLOSE
+        saves = (self._sessions().save_quietly(client, HolderState.CLOSING) for client in recoverable)
+        await asyncio.gather(*saves)
+        await self._transport_closed(eio_sid, *reason)
+        for client in recoverable:
+            self._sessions().save_later(client, HolderState.AWAY)
+
+    async def _admit(self, eio_sid: str, namespace: Namespace, presented: Presented, auth: Any) -> Client:
+        environ = self._server.environ.get(eio_sid, {})
+        newcomer = await self._newcomer(eio_sid, namespace, presented, environ, auth)
+        runtime = self._runtime()
+        try:
+            await runtime.start()
+        except StoreUnavailableError as exc:
+            logger.warning("no recovery: %s", exc, extra={"event": "recover.failed"})
+            connection = admit_without_store(newcomer, runtime.dispatcher)
+        else:
+            flow = admit(newcomer, runtime.dispatcher, runtime.drafts, runtime.epoch, self._settings)
+            connection = await run_async(flow, runtime.perform)
+        client = self._clients.add(connection)
+        environ[_ENVIRON_KEY] = connection.recovery
+        if connection.recovery.recovered:
+            self.outcomes["recovered"] += 1
+        elif connection.recovery.reason is not None:
+            self.outcomes[connection.recovery.reason.value] += 1
+        self._watch_heartbeat(eio_sid)
+        return client
+
+    async def _newcomer(
+        self, eio_sid: str, namespace: Namespace, presented: Presented, environ: Mapping[str, Any], auth: Any
+    ) -> Newcomer[EioPacket]:
+        has_socket = seams.socket_of(self._server, eio_sid) is not None
+        with_offsets = has_socket and self._wants_offsets(environ)
+        return Newcomer(
+            namespace=namespace,
+            transport=eio_sid,
+            presented=presented,
+            identity=await self._identify(environ, auth),
+            nonce=secrets.token_hex(16),
+            sid=Sid(self._server.eio.generate_id()),
+            pid=Pid(secrets.token_urlsafe(_PID_BYTES)) if with_offsets else None,
+            send=lambda packets: seams.enqueue(self._server, eio_sid, packets),
+            with_offsets=with_offsets,
+        )
+
+    async def _identify(self, environ: Mapping[str, Any], auth: Any) -> str:
+        """A digest of what the setting ``identity`` says, so that the store need not keep it."""
+        if self._identity is None:
+            return ""
+        identity = self._identity(environ, auth)
+        if inspect.isawaitable(identity):
+            identity = await identity
+        if not isinstance(identity, str):
+            raise TypeError(f"identity() returned {type(identity).__name__}, expected str")
+        return hashlib.sha256(identity.encode()).hexdigest() if identity else ""
+
+    async def _ask_application(self, client: Client, namespace: str | None, auth: Any) -> None:
+        """Run the server's own connect sequence, and see how it ended."""
+        connection = client.connection
+        try:
+            await self._connect(connection.transport, namespace, auth)
+        except Exception:
+            # python-socketio would leave the client neither connected nor refused, and its rooms in the tables.
+            if not connection.connect_sent:
+                await self._refuse(connection.transport, connection.namespace)
+                await self._server.manager.disconnect(
+                    connection.sid, connection.namespace, ignore_queue=True
+                )
+            raise
+        finally:
+            await self._settle(client)
+
+    async def _settle(self, client: Client) -> None:
+        """The application has been asked: let the client go live, or see it out."""
+        connection = client.connection
+        if client.gone.done() or not self._server.manager.is_connected(connection.sid, connection.namespace):
+            return  # refused, or disconnected meanwhile
+        if connection.phase is Phase.HELD and connection.connect_sent:
+            connection.go_live()
+            await self._sessions().save_quietly(client, HolderState.LIVE)
+        if connection.phase is not Phase.LIVE or not seams.is_open(self._server, connection.transport):
+            await self._see_out(client)
+        elif client.doomed:
+            await self._server.disconnect(connection.sid, connection.namespace)
+
+    async def _let_in(self, client: Client, packet: Any) -> None:
+        """Save, look at the transport, send CONNECT and go live."""
+        connection = client.connection
+        if not client.held:
+            return  # another connection took the session while the application was asked
+        if not seams.is_open(self._server, connection.transport):
+            if seams.socket_of(self._server, connection.transport) is None and connection.pid is None:
+                await self._send_packet(connection.transport, packet)  # a test client without a transport
+            return
+        if connection.pid is not None:
+            if not await self._save_first(client):
+                return
+            if client.saved:
+                packet.data = {**packet.data, "pid": connection.pid}
+        if client.held and seams.is_open(self._server, connection.transport):
+            await self._send_packet(connection.transport, packet)
+            connection.connect_sent = True
+            if not (self._server.always_connect and connection.recovery.recovered):
+                connection.go_live()
+
+    async def _save_first(self, client: Client) -> bool:
+        """Make the session durable; tell whether the client may be let in."""
+        try:
+            return await self._sessions().save(client, HolderState.LIVE, create=not client.connection.recovery.recovered)
+        except SaveError as exc:
+            logger.warning("client is let in without recovery: %s", exc, extra={"event": "save.failed"})
+            if not client.connection.recovery.recovered:
+                return True
+            await seams.abort(self._server, client.connection.transport)  # it might have two owners: once more
+            return False
+
+    async def _refuse(self, eio_sid: str, namespace: str) -> None:
+        packet = self._server.packet_class(seams.CONNECT_ERROR, data="Unable to connect", namespace=namespace)
+        await self._send_packet(eio_sid, packet)
+
+    async def _see_out(self, client: Client) -> None:
+        """The application accepted, but the transport had died, or the session gone elsewhere, by then."""
+        connection = client.connection
+        self._runtime().dispatcher.end(connection)
+        if client.saved:
+            self._sessions().save_later(client, HolderState.AWAY)
+        if not connection.connect_sent and seams.is_open(self._server, connection.transport):
+            await self._refuse(connection.transport, connection.namespace)
+        await self._disconnected(
+            connection.transport, connection.namespace, self._server.reason.TRANSPORT_CLOSE
+        )
+
+    def _watch_heartbeat(self, eio_sid: str) -> None:
+        socket = seams.socket_of(self._server, eio_sid)
+        if socket is None or socket in self._watched:
+            return
+        self._watched.add(socket)
+
+        def note() -> None:
+            for client in self._clients.on(eio_sid):
+                client.connection.note(self._runtime().dispatcher.position)
+
+        def prove() -> None:
+            for client in self._clients.on(eio_sid):
+                client.connection.prove()
+
+        seams.watch_heartbeat(socket, note, prove)

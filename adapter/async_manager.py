@@ -1,0 +1,411 @@
+"""`AsyncRecoveryManager`: connection state recovery for `socketio.AsyncServer`, as its client manager.
+
+It replaces `socketio.AsyncRedisManager` and its like: emits, rooms and disconnects go through one stream
+that all servers of the cluster share, and whose recent part answers what a client missed.
+"""
+
+import itertools
+import secrets
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
+from typing import Any, Unpack
+
+from socketio import AsyncManager
+
+from adapter import seams
+from adapter.async_effects import AsyncEffects
+from adapter.async_gate import Gate, Identity, Predicate
+from adapter.background import Background
+from adapter.clients import Client, Clients
+from adapter.emits import arguments_of, audience_of, check_room
+from adapter.frames import EioFrames, codec_of
+from adapter.peers import can_use_offsets
+from adapter.requests import Requests
+from adapter.seams import EioPacket
+from adapter.sessions import Sessions
+from recovery.aio.runtime import Runtime
+from recovery.commands import AsyncStore
+from recovery.core.connection import Phase
+from recovery.core.packets import AckRequest
+from recovery.entries import JsonModule, Kind
+from recovery.errors import ConfigurationError
+from recovery.records import Audience, HolderState, Namespace, Recovery, Room, Sid
+from recovery.sessions import decode_user_session, encode_user_session
+from recovery.settings import Settings, SettingsOptions
+from recovery.stores import Client as StoreClient
+from recovery.stores import open_async_store
+
+__all__ = ["AsyncRecoveryManager"]
+
+_PING_INTERVAL = 25.0  # python-engineio's default, for a manager without a server
+_PING_TIMEOUT = 20.0
+
+
+class AsyncRecoveryManager(AsyncManager):
+    """A client manager with connection state recovery, for an asyncio server.
+
+    Args:
+        url: the store: ``memory://`` (one process), ``redis://``, ``rediss://``, ``unix://``, the
+            ``valkey`` spellings of these, ``embedded://[PATH]``; or a redis-py client, or a store of your
+            own (`recovery.commands.AsyncStore`). Servers that share a store form a cluster.
+        write_only: for a process without a server, that only emits.
+        logger: as of python-socketio's managers.
+        json: the JSON module of a write-only manager; others use the server's.
+        identity: ``identity(environ, auth)`` returns the user that a client proves to be, as text (or an
+            awaitable of it); a session is then recovered for the same user only.
+        wants_offsets: ``wants_offsets(environ)`` tells whether a client can use offsets; by default all
+            can but python-socketio's own clients, whose handlers an extra argument would break.
+        volatile_events: names of events that are delivered to whoever is connected, and not recovered.
+        **settings: see `recovery.settings.Settings`.
+
+    Raises:
+        ConfigurationError: the URL or a setting does not fit.
+
+    Example::
+
+        manager = AsyncRecoveryManager("redis://localhost:6379", max_disconnection_duration=120.0)
+        sio = socketio.AsyncServer(async_mode="asgi", client_manager=manager)
+    """
+
+    name = "recovery"
+
+    def __init__(
+        self,
+        url: str | AsyncStore | StoreClient = "memory://",
+        *,
+        write_only: bool = False,
+        logger: Any = None,
+        json: JsonModule | None = None,
+        identity: Identity | None = None,
+        wants_offsets: Predicate = can_use_offsets,
+        volatile_events: Collection[str] = (),
+        **settings: Unpack[SettingsOptions],
+    ) -> None:
+        super().__init__()
+        if isinstance(volatile_events, str):
+            raise ConfigurationError(f"volatile_events is {volatile_events!r}, expected a list of names")
+        self.settings = Settings(**settings)
+        self.write_only = write_only
+        self.logger = logger
+        if json is not None:
+            self.json = json
+        self._store = open_async_store(
+            url, stream_name=self.settings.stream_name, session_key_prefix=self.settings.session_key_prefix
+        )
+        self._identity = identity
+        self._wants_offsets = wants_offsets
+        self._volatile_events = frozenset(volatile_events)
+        self._clients = Clients()
+        self._requests = Requests()
+        self._background = Background()
+        self._ack_ids = itertools.count(secrets.randbits(40))
+        self._gate: Gate | None = None
+        self._live_runtime: Runtime[EioPacket] | None = None
+        self._live_sessions: Sessions | None = None
+
+    # What python-socketio calls ------------------------------------------------------------------------
+
+    def set_server(self, server: Any) -> None:
+        """Take the server, and put the gate into its way; called by the server's constructor."""
+        if self.write_only:
+            raise ConfigurationError("a write-only manager cannot serve: leave out write_only=True")
+        super().set_server(server)
+        self._effects = AsyncEffects(
+            server,
+            self._clients,
+            self._requests,
+            self._background,
+            runtime=self._runtime,
+            sessions=self._sessions,
+        )
+        self._gate = Gate(
+            server,
+            self._clients,
+            self.settings,
+            runtime=self._runtime,
+            sessions=self._sessions,
+            identity=self._identity,
+            wants_offsets=self._wants_offsets,
+        )
+        self._stock_get_session = seams.hook(server, "get_session", self._get_session)
+        self._stock_save_session = seams.hook(server, "save_session", self._save_session)
+        self._stock_shutdown = seams.hook(server, "shutdown", self._shutdown)
+
+    async def pre_connect(self, eio_sid: str, namespace: str) -> str | None:
+        """Give a client its sid: the one that it had, or a fresh one."""
+        client = self._gate.take_admitted(eio_sid, namespace) if self._gate is not None else None
+        if client is None:
+            sid: str | None = await super().pre_connect(eio_sid, namespace)
+            return sid
+        connection = client.connection
+        seams.register(self, connection.sid, eio_sid, namespace, list(connection.membership.rooms()))
+        socket = seams.socket_of(self.server, eio_sid)
+        if socket is not None and connection.recovery.recovered:
+            socket.session[namespace] = dict(connection.user_session)
+        return connection.sid
+
+    async def emit(
+        self,
+        event: str,
+        data: Any = None,
+        namespace: str | None = None,
+        room: Any = None,
+        skip_sid: Any = None,
+        callback: Callable[..., Any] | None = None,
+        to: Any = None,
+        *,
+        volatile: bool = False,
+        ignore_queue: bool = False,
+        **_kwargs: Any,
+    ) -> None:
+        """Emit an event to a client, to rooms, or to everyone in a namespace; see `AsyncServer.emit`.
+
+        Returns when the packet is in the stream, not when it was delivered.
+
+        Args:
+            event: its name.
+            data: None for no argument, a tuple for several, anything else for one.
+            namespace: "/" if left out.
+            room: a sid, a room, or a list of rooms; everyone if left out. `to` is another name for it.
+            skip_sid: a sid, or a list of sids, to leave out.
+            callback: called with the acknowledgement of a client; such a packet is not recovered.
+            to: see `room`.
+            volatile: deliver to whoever is connected; do not recover.
+            ignore_queue: deliver to clients of this process only; do not recover.
+
+        Raises:
+            PublishError: the packet was not confirmed by the store; says whether it may be stored.
+            EncodingError: the data cannot be sent; this is a `TypeError`, too.
+        """
+        name = Namespace(namespace or "/")
+        target = to if to is not None else room
+        audience = audience_of(target, skip_sid)
+        args = arguments_of(event, data)
+        request_id = None
+        if callback is not None:
+            if self.server is None:
+                raise RuntimeError("callbacks can only be issued from the context of a server")
+            if target is None:
+                raise ValueError("cannot use a callback without a room: name a sid")
+            request_id = self._requests.expect_ack(callback)
+        runtime = self._runtime()
+        if ignore_queue:
+            ack = None if request_id is None else AckRequest(runtime.server, request_id)
+            runtime.dispatcher.deliver_local(name, args, audience, ack)
+            return
+        volatile = volatile or event in self._volatile_events
+        draft = runtime.drafts.broadcast(name, args, audience, volatile=volatile, request_id=request_id)
+        await self._follow_stream()
+        await runtime.publish(draft)
+
+    async def can_disconnect(self, sid: str, namespace: str) -> bool:
+        """Prepare to disconnect a client after all that was emitted; False if it is not here."""
+        client = self._clients.find(namespace, sid)
+        runtime = self._runtime()
+        if client is None:
+            if seams.knows(self, sid, namespace):
+                return bool(await super().can_disconnect(sid, namespace))
+            await runtime.publish(runtime.drafts.disconnect(Namespace(namespace), Audience((sid,))))
+            return False
+        if client.connection.phase is Phase.HELD:
+            client.doomed = True
+            return False
+        await runtime.passed(runtime.dispatcher.published, self.settings.publish_timeout)
+        if client.connection.phase is Phase.LIVE:
+            runtime.dispatcher.end(client.connection)
+            await self._sessions().save_quietly(client, HolderState.ENDED)
+        connected: bool = self.is_connected(sid, namespace)
+        return connected
+
+    def pre_disconnect(self, sid: str, namespace: str) -> Any:
+        """Note that a client is on its way out; if it is still live, it or the server wants it so."""
+        client = self._clients.find(namespace, sid)
+        if client is not None and client.connection.phase is Phase.LIVE:
+            self._runtime().dispatcher.end(client.connection)
+            self._sessions().save_later(client, HolderState.ENDED)
+        return super().pre_disconnect(sid, namespace)
+
+    async def disconnect(self, sid: str, namespace: str, **kwargs: Any) -> None:
+        """Remove a client from the tables, after its disconnect handler, or after it was refused."""
+        client = self._clients.find(namespace, sid)
+        if client is not None and client.connection.phase is Phase.HELD and self._gate is not None:
+            self._gate.note_refusal(client)
+        await super().disconnect(sid, namespace, **kwargs)
+        if client is not None:
+            self._clients.remove(client)
+
+    async def enter_room(self, sid: str, namespace: str, room: Room, eio_sid: str | None = None) -> None:
+        """Put a client into a room, wherever it is; durable on return.
+
+        Raises:
+            SaveError: it is in force, but the store did not confirm it.
+            PublishError: for a client elsewhere: see `emit`.
+        """
+        check_room(room)
+        client = self._clients.find(namespace, sid)
+        if client is None and not seams.knows(self, sid, namespace):
+            await self._change_rooms_elsewhere(Kind.JOIN, namespace, sid, room)
+            return
+        self.basic_enter_room(sid, namespace, room, eio_sid=eio_sid)
+        if client is not None and client.connection.phase is not Phase.ENDED:
+            self._runtime().dispatcher.enter(client.connection, room)
+            await self._sessions().save_change(client)
+
+    async def leave_room(self, sid: str, namespace: str, room: Room) -> None:
+        """Take a client out of a room, wherever it is; durable on return; raises like `enter_room`."""
+        check_room(room)
+        client = self._clients.find(namespace, sid)
+        if client is None and not seams.knows(self, sid, namespace):
+            await self._change_rooms_elsewhere(Kind.LEAVE, namespace, sid, room)
+            return
+        self.basic_leave_room(sid, namespace, room)
+        if client is not None and client.connection.phase is not Phase.ENDED:
+            self._runtime().dispatcher.leave(client.connection, room)
+            await self._sessions().save_change(client)
+
+    async def close_room(self, room: Room, namespace: str | None = None) -> None:
+        """Take everybody out of a room, on all servers, and those who are away; raises `PublishError`."""
+        name = Namespace(namespace or "/")
+        check_room(room)
+        if self.is_sid_room(name, room):
+            raise ValueError("cannot close a sid room")
+        runtime = self._runtime()
+        await self._follow_stream()
+        offset = await runtime.publish(
+            runtime.drafts.change_rooms(Kind.LEAVE, name, Audience((room,)), (room,))
+        )
+        await runtime.passed(offset, self.settings.publish_timeout)
+
+    # What applications call ----------------------------------------------------------------------------
+
+    def recovery(self, sid: str, namespace: str | None = None) -> Recovery:
+        """Tell whether a connected client was recovered, and if not, why not.
+
+        The same record is in the connect handler's ``environ["socketio.recovery"]``.
+
+        Raises:
+            KeyError: no client of this process has this sid.
+
+        Example::
+
+            @sio.event
+            async def connect(sid, environ):
+                if not sio.manager.recovery(sid).recovered:
+                    await sio.enter_room(sid, "lobby")
+        """
+        client = self._clients.find(namespace or "/", sid)
+        if client is None:
+            raise KeyError(f"no client {sid!r} in namespace {namespace or '/'!r} of this process")
+        return client.connection.recovery
+
+    @property
+    def outcomes(self) -> Mapping[str, int]:
+        """How many clients that asked for recovery got it ("recovered"), and how many did not, by reason."""
+        return {} if self._gate is None else dict(self._gate.outcomes)
+
+    async def close(self) -> None:
+        """Write what is left to write, end all tasks, and let go of the store. Harmless when repeated."""
+        runtime, self._live_runtime = self._live_runtime, None
+        await self._background.finish(timeout=self.settings.publish_timeout)
+        if runtime is not None:
+            await runtime.close()
+
+    # Inside --------------------------------------------------------------------------------------------
+
+    def _runtime(self) -> Runtime[EioPacket]:
+        """The runtime of this process, made when first needed: in its loop, and after any fork."""
+        if self._live_runtime is None:
+            packet_class = None if self.server is None else self.server.packet_class
+            runtime: Runtime[EioPacket] = Runtime(
+                self._store,
+                self.settings,
+                codec_of(packet_class, self.json),
+                EioFrames(packet_class, self._ack_id),
+                self._effects if self.server is not None else None,
+                retention_ms=self._retention_ms,
+            )
+            self._live_runtime = runtime
+            self._live_sessions = Sessions(
+                runtime,
+                self._clients,
+                self.settings,
+                self._background,
+                retention_ms=self._retention_ms,
+                lost=self._lose,
+            )
+            if self.server is not None:
+                self._background.start(self._live_sessions.keep_checkpoints())
+        return self._live_runtime
+
+    def _sessions(self) -> Sessions:
+        self._runtime()
+        assert self._live_sessions is not None, "made with the runtime"
+        return self._live_sessions
+
+    async def _follow_stream(self) -> None:
+        """A server that emits must read, too, or its own clients would get nothing."""
+        if self.server is not None:
+            await self._runtime().start()
+
+    def _retention_ms(self) -> int:
+        eio = None if self.server is None else self.server.eio
+        return self.settings.retention_ms(
+            getattr(eio, "ping_interval", _PING_INTERVAL), getattr(eio, "ping_timeout", _PING_TIMEOUT)
+        )
+
+    def _lose(self, client: Client) -> None:
+        self._effects.evict(client)
+
+    def _ack_id(self, namespace: Namespace, sid: Sid, ack: AckRequest) -> int:
+        """Note where an acknowledgement goes; its id is unlike any that another process gave this client."""
+        ack_id = next(self._ack_ids)
+        self.callbacks.setdefault(sid, {})[ack_id] = partial(self._acknowledged, namespace, ack)
+        return ack_id
+
+    async def _acknowledged(self, namespace: Namespace, ack: AckRequest, *args: Any) -> None:
+        runtime = self._runtime()
+        if ack.server == runtime.server:
+            await self._requests.acknowledge(ack.request_id, args)
+        else:
+            await runtime.publish(runtime.drafts.acknowledge(namespace, ack.server, ack.request_id, args))
+
+    async def _change_rooms_elsewhere(self, kind: Kind, namespace: str, sid: str, room: Room) -> None:
+        runtime = self._runtime()
+        await runtime.publish(
+            runtime.drafts.change_rooms(kind, Namespace(namespace), Audience((sid,)), (room,))
+        )
+
+    async def _get_session(self, sid: str, namespace: str | None = None) -> Any:
+        """In place of `AsyncServer.get_session`: also for a client of another server."""
+        name = Namespace(namespace or "/")
+        if self._clients.find(name, sid) is not None or seams.knows(self, sid, name):
+            return await self._stock_get_session(sid, namespace=namespace)
+        runtime = self._runtime()
+        await self._follow_stream()
+        request_id = secrets.token_hex(8)
+        draft = runtime.drafts.fetch_session(name, Sid(sid), request_id)
+        answer = await self._requests.ask(request_id, runtime.publish(draft), self.settings.publish_timeout)
+        if answer is None:
+            raise KeyError(f"no server has a client {sid!r} connected in namespace {name!r}")
+        return answer
+
+    async def _save_session(self, sid: str, session: Any, namespace: str | None = None) -> None:
+        """In place of `AsyncServer.save_session`: durable on return, also for a client of another server."""
+        name = Namespace(namespace or "/")
+        client = self._clients.find(name, sid)
+        packed = encode_user_session(session)
+        if client is None and not seams.knows(self, sid, name):
+            runtime = self._runtime()
+            await runtime.publish(runtime.drafts.set_session(name, Sid(sid), session))
+            return
+        await self._stock_save_session(sid, session, namespace=namespace)
+        if client is not None and client.connection.phase is not Phase.ENDED:
+            client.connection.user_session = decode_user_session(packed)
+            await self._sessions().save_change(client)
+
+    async def _shutdown(self) -> None:
+        """In place of `AsyncServer.shutdown`: ends what is ours, too."""
+        await self._stock_shutdown()
+        await self.close()
+
+

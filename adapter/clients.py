@@ -1,0 +1,87 @@
+"""The clients of this process, from admission until nothing of them is left in python-socketio's tables.
+
+A connection leaves the dispatcher the moment it ends; its disconnect handler may run much longer, and its
+sid stays taken until then.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from adapter.seams import EioPacket
+from recovery.core.connection import Connection, Phase
+from recovery.records import Namespace, Sid
+
+__all__ = ["Client", "Clients"]
+
+EioConnection = Connection[EioPacket]
+
+
+@dataclass(slots=True, eq=False)
+class Client:
+    """A connection, and what became of it here.
+
+    Attributes:
+        saved: its session is in the store under its claim.
+        doomed: the application disconnected it from within its connect handler.
+        gone: done when its disconnect handler has finished and its sid is free.
+    """
+
+    connection: EioConnection
+    saved: bool = False
+    doomed: bool = False
+    gone: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    @property
+    def held(self) -> bool:
+        """Whether the application has not accepted it yet."""
+        return self.connection.phase is Phase.HELD
+
+
+class Clients:
+    """Clients by sid and by transport."""
+
+    def __init__(self) -> None:
+        self._by_sid: dict[tuple[Namespace, Sid], Client] = {}
+        self._by_transport: dict[str, dict[Namespace, Client]] = {}
+
+    def add(self, connection: EioConnection) -> Client:
+        """Take in a connection that was just admitted; its sid must be free."""
+        client = Client(connection)
+        self._by_sid[connection.namespace, connection.sid] = client
+        self._by_transport.setdefault(connection.transport, {})[connection.namespace] = client
+        return client
+
+    def remove(self, client: Client) -> None:
+        """Let a client go, and wake whoever waits for its sid. Harmless if it is gone already."""
+        connection = client.connection
+        if client.gone.done():
+            return
+        client.gone.set_result(None)
+        del self._by_sid[connection.namespace, connection.sid]
+        namespaces = self._by_transport[connection.transport]
+        del namespaces[connection.namespace]
+        if not namespaces:
+            del self._by_transport[connection.transport]
+
+    def find(self, namespace: str, sid: str) -> Client | None:
+        """The client with this sid, whatever its phase, or None."""
+        return self._by_sid.get((Namespace(namespace), Sid(sid)))
+
+    def at(self, transport: str, namespace: str) -> Client | None:
+        """The client of a namespace on a transport, or None."""
+        return self._by_transport.get(transport, {}).get(Namespace(namespace))
+
+    def on(self, transport: str) -> list[Client]:
+        """All clients on a transport."""
+        return list(self._by_transport.get(transport, {}).values())
+
+    def transports(self) -> list[str]:
+        """All transports that carry a client."""
+        return list(self._by_transport)
+
+    def live(self) -> Iterator[Client]:
+        """Clients that are connected and can recover."""
+        for client in list(self._by_sid.values()):
+            if client.connection.phase is Phase.LIVE and client.connection.pid is not None:
+                yield client

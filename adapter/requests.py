@@ -1,0 +1,63 @@
+"""Questions of this server that another server, or a client of one, answers through the stream."""
+
+import asyncio
+import inspect
+import logging
+import secrets
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+__all__ = ["Requests"]
+
+logger = logging.getLogger("recovery.requests")
+
+_MOST_CALLBACKS = 100_000
+"""Callbacks that may wait for a client; the oldest goes first, as no acknowledgement ever has a deadline."""
+
+
+class Requests:
+    """What this server waits for, by request id."""
+
+    def __init__(self) -> None:
+        self._callbacks: OrderedDict[str, Callable[..., Any]] = OrderedDict()
+        self._answers: dict[str, asyncio.Future[dict[str, Any]]] = {}
+
+    def expect_ack(self, callback: Callable[..., Any]) -> str:
+        """Remember the callback of an emit; return the id under which it is acknowledged."""
+        request_id = secrets.token_hex(8)
+        self._callbacks[request_id] = callback
+        if len(self._callbacks) > _MOST_CALLBACKS:
+            self._callbacks.popitem(last=False)
+        return request_id
+
+    async def acknowledge(self, request_id: str, args: Sequence[Any]) -> None:
+        """Call the callback of an emit, once; later acknowledgements are ignored."""
+        callback = self._callbacks.pop(request_id, None)
+        if callback is None:
+            logger.debug("acknowledgement %s is not expected", request_id)
+            return
+        result = callback(*args)
+        if inspect.isawaitable(result):
+            await result
+
+    async def ask(
+        self, request_id: str, sending: Awaitable[object], timeout: float
+    ) -> dict[str, Any] | None:
+        """Send a question and wait for its answer; None after `timeout` seconds."""
+        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._answers[request_id] = answer
+        try:
+            async with asyncio.timeout(timeout):
+                await sending
+                return await answer
+        except TimeoutError:
+            return None
+        finally:
+            del self._answers[request_id]
+
+    def answer(self, request_id: str, data: dict[str, Any]) -> None:
+        """Pass an answer to whoever waits for it, if anybody does."""
+        waiting = self._answers.get(request_id)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(data)

@@ -1,0 +1,186 @@
+"""Every private name of python-socketio and python-engineio that this project touches.
+
+Checked on python-socketio 5.18.1 with python-engineio 4.15.1. The contract test
+(``tests/unit/test_seams.py``) fails with a clear message when a release moves one of them.
+
+What is relied on:
+
+- server: the attributes ``_handle_connect``, ``_handle_disconnect``, ``_handle_eio_disconnect`` and
+  ``_send_packet`` are looked up on the instance at each call, so that an attribute of the instance
+  replaces the method; ``eio.on("disconnect")`` and the attribute must both be set, because
+  ``sio.instrument()`` calls the attribute.
+- manager: ``rooms``, ``pending_connect`` and the ``basic_*`` methods keep the tables.
+- Engine.IO socket: ``queue`` is what its transport sends, first in, first out; ``closing`` and ``closed``
+  tell its end; every PING goes through ``send``, and ``schedule_ping`` is called for every PONG.
+"""
+
+import inspect
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol
+
+from engineio import packet as eio_packet
+from socketio import packet as sio_packet
+
+from recovery.errors import ConfigurationError
+
+__all__ = [
+    "ASYNC_SERVER_NAMES",
+    "CONNECT",
+    "CONNECT_ERROR",
+    "EVENT",
+    "EioPacket",
+    "abort",
+    "accepts",
+    "check_server",
+    "clear_queue",
+    "enqueue",
+    "hook",
+    "is_open",
+    "knows",
+    "message",
+    "register",
+    "socket_of",
+    "watch_heartbeat",
+]
+
+CONNECT = sio_packet.CONNECT
+CONNECT_ERROR = sio_packet.CONNECT_ERROR
+EVENT = sio_packet.EVENT
+
+ASYNC_SERVER_NAMES = (
+    "_handle_connect",
+    "_handle_disconnect",
+    "_handle_eio_disconnect",
+    "_send_packet",
+    "_trigger_event",
+)
+
+
+class EioPacket(Protocol):
+    """An ``engineio.packet.Packet``; python-engineio ships no types."""
+
+    packet_type: int
+    data: str | bytes
+    binary: bool
+
+
+class Manager(Protocol):
+    """The part of `socketio.base_manager.BaseManager` that keeps the tables of clients and rooms."""
+
+    rooms: dict[str, dict[Any, Any]]
+    pending_connect: dict[str, list[str]]
+
+    def basic_enter_room(self, sid: str, namespace: str, room: Any, eio_sid: str | None = None) -> None:
+        """Note a client in a room."""
+
+
+def check_server(server: Any) -> None:  # python-socketio ships no types
+    """Raise `ConfigurationError` if this server lacks a name that we need."""
+    missing = [name for name in ASYNC_SERVER_NAMES if not inspect.iscoroutinefunction(getattr(server, name, None))]
+    if missing:
+        raise ConfigurationError(
+            f"this python-socketio server has no coroutine {', '.join(missing)}: AsyncRecoveryManager needs a"
+            " socketio.AsyncServer of a release from 5.18 on"
+        )
+
+
+def hook(server: Any, name: str, replacement: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """Put `replacement` in place of a server's coroutine method, and return the original."""
+    original: Callable[..., Awaitable[Any]] = getattr(server, name)
+    setattr(server, name, replacement)
+    if name == "_handle_eio_disconnect":
+        server.eio.on("disconnect", replacement)
+    return original
+
+
+def accepts(server: Any, namespace: str) -> bool:
+    """Whether the server lets clients into a namespace; the condition of its ``_handle_connect``."""
+    return (
+        namespace in server.handlers
+        or namespace in server.namespace_handlers
+        or server.namespaces == "*"
+        or namespace in server.namespaces
+    )
+
+
+def register(manager: Manager, sid: str, eio_sid: str, namespace: str, rooms: Sequence[Any]) -> None:
+    """Enter a client with a given sid into the tables, as ``BaseManager.pre_connect`` does with a new one."""
+    manager.basic_enter_room(sid, namespace, None, eio_sid=eio_sid)
+    manager.basic_enter_room(sid, namespace, sid, eio_sid=eio_sid)
+    for room in rooms:
+        if room != sid:
+            manager.basic_enter_room(sid, namespace, room, eio_sid=eio_sid)
+    manager.pending_connect.setdefault(namespace, []).append(sid)
+
+
+def knows(manager: Manager, sid: str, namespace: str) -> bool:
+    """Whether a client is in the tables of this process, in whatever state."""
+    return sid in manager.rooms.get(namespace, {}).get(None, {})
+
+
+def socket_of(server: Any, eio_sid: str) -> Any | None:
+    """The Engine.IO socket of a transport, or None for a test client, or one that is gone."""
+    return server.eio.sockets.get(eio_sid)
+
+
+def is_open(server: Any, eio_sid: str) -> bool:
+    """Whether a transport still takes packets."""
+    socket = socket_of(server, eio_sid)
+    return socket is not None and not socket.closing and not socket.closed
+
+
+def message(data: str | bytes) -> EioPacket:
+    """Wrap one part of an encoded Socket.IO packet."""
+    packet: EioPacket = eio_packet.Packet(eio_packet.MESSAGE, data)
+    return packet
+
+
+def enqueue(server: Any, eio_sid: str, packets: Sequence[EioPacket]) -> int:
+    """Queue packets on a transport and return how many wait there; 0 if it is gone.
+
+    Straight into the queue: ``AsyncSocket.send`` checks the ping timeout first, and may run the
+    application's disconnect handler in its caller. A binary packet is copied for each recipient, since
+    ``Packet.encode`` caches one encoding for polling and WebSocket alike (engineio 4.15.1).
+    """
+    socket = socket_of(server, eio_sid)
+    if socket is None or socket.closing or socket.closed:
+        return 0
+    for packet in packets:
+        socket.queue.put_nowait(message(packet.data) if packet.binary else packet)
+    waiting: int = socket.queue.qsize()
+    return waiting
+
+
+def clear_queue(socket: Any) -> None:
+    """Throw away what a transport has not sent yet; its client gets it by recovery."""
+    while not socket.queue.empty():
+        socket.queue.get_nowait()
+        socket.queue.task_done()
+
+
+async def abort(server: Any, eio_sid: str) -> None:
+    """Close a transport at once, as if the network had; its client is free to come back."""
+    socket = socket_of(server, eio_sid)
+    if socket is None:
+        return
+    clear_queue(socket)
+    await socket.close(wait=False, abort=True, reason=server.reason.TRANSPORT_ERROR)
+    socket.queue.put_nowait(None)  # ends the transport's writer
+
+
+def watch_heartbeat(socket: Any, on_ping: Callable[[], None], on_pong: Callable[[], None]) -> None:
+    """Call back whenever a PING was queued for a socket, and whenever a PONG came. Once per socket."""
+    send, schedule_ping = socket.send, socket.schedule_ping
+
+    async def watched_send(packet: EioPacket) -> None:
+        await send(packet)
+        if packet.packet_type == eio_packet.PING:
+            on_ping()
+
+    def watched_schedule_ping() -> None:
+        on_pong()
+        schedule_ping()
+
+    socket.send, socket.schedule_ping = watched_send, watched_schedule_ping
+
+

@@ -1,0 +1,109 @@
+"""Saving the clients of this process: what, when, and what follows from the store's answer."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from adapter.background import Background
+from adapter.clients import Client, Clients
+from adapter.seams import EioPacket
+from recovery.aio.runtime import Runtime
+from recovery.commands import Overtaken, Saved
+from recovery.core.saving import save_command
+from recovery.errors import EncodingError, SaveError
+from recovery.records import HolderState
+from recovery.settings import Settings
+
+__all__ = ["Sessions"]
+
+logger = logging.getLogger("recovery.sessions")
+
+
+class Sessions:
+    """Saves sessions, and lets go of those that another server has taken.
+
+    Args:
+        lost: told of a client whose session is no longer ours.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime[EioPacket],
+        clients: Clients,
+        settings: Settings,
+        background: Background,
+        *,
+        retention_ms: Callable[[], int],
+        lost: Callable[[Client], None],
+    ) -> None:
+        self._runtime = runtime
+        self._clients = clients
+        self._settings = settings
+        self._background = background
+        self._retention_ms = retention_ms
+        self._lost = lost
+
+    async def save(
+        self, client: Client, state: HolderState, *, whole: bool = True, create: bool = False
+    ) -> bool:
+        """Save a session; False if another server has it now (then `lost` was told).
+
+        Raises:
+            SaveError: the store did not confirm it.
+        """
+        command = save_command(
+            client.connection,
+            state,
+            server=self._runtime.server,
+            epoch=self._runtime.epoch,
+            position=self._runtime.dispatcher.position,
+            window_ms=self._settings.window_ms,
+            retention_ms=self._retention_ms(),
+            whole=whole,
+            create=create,
+        )
+        outcome: Saved | Overtaken = await self._runtime.sessions.write(command)
+        if isinstance(outcome, Overtaken):
+            logger.info(
+                "%s belongs to claim %s now", client.connection.sid, outcome.number, extra={"event": "save.refused"}
+            )
+            self._lost(client)
+            return False
+        client.saved = True
+        if outcome.value_missing and not whole:
+            return await self.save(client, state)
+        return True
+
+    async def save_change(self, client: Client) -> None:
+        """Make a change of rooms or session data durable.
+
+        Raises:
+            SaveError: it is not: the store did not confirm it, or another server has the session.
+        """
+        if client.saved and not await self.save(client, HolderState.LIVE):
+            raise SaveError(
+                f"{client.connection.sid} has moved to another server; the change is not saved"
+            )
+
+    async def save_quietly(self, client: Client, state: HolderState, *, whole: bool = True) -> None:
+        """Save a session where nobody can be told of a failure but the log."""
+        if not client.saved:
+            return
+        try:
+            await self.save(client, state, whole=whole)
+        except (SaveError, EncodingError) as exc:
+            logger.warning(
+                "session of %s is not saved: %s", client.connection.sid, exc, extra={"event": "save.failed"}
+            )
+
+    def save_later(self, client: Client, state: HolderState) -> None:
+        """Save a session in a task of its own."""
+        self._background.start(self.save_quietly(client, state))
+
+    async def keep_checkpoints(self) -> None:
+        """Save the proven positions of all live clients every ``checkpoint_interval``, for ever."""
+        while True:
+            await asyncio.sleep(self._settings.checkpoint_interval)
+            await asyncio.gather(
+                *(self.save_quietly(client, HolderState.LIVE, whole=False) for client in self._clients.live())
+            )

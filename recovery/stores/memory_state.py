@@ -1,0 +1,307 @@
+"""What the memory store keeps, and what each command does to it. Pure but for the clock: no waiting.
+
+It is also the model of what the scripts of `recovery.stores.redis` do; both pass the same tests.
+
+1. Safe from any thread, for any number of stores of both colours at once.
+2. Time is ``time.time()``, read when a command runs; it may go backwards, offsets do not.
+3. What expired is dropped while others are written, at a cost proportional to what was written.
+"""
+
+import threading
+import time
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TypeVar, cast
+
+from recovery.commands import (
+    Append,
+    Appended,
+    Claimed,
+    ClaimRefused,
+    ClaimSession,
+    Command,
+    GetStream,
+    OpenStream,
+    Overtaken,
+    Read,
+    ReadBack,
+    Saved,
+    SaveSession,
+)
+from recovery.errors import StoreError
+from recovery.offsets import ORIGIN, Offset
+from recovery.reasons import Reason
+from recovery.records import Draft, Entry, Epoch, HolderState, Pid, ServerId, StreamState
+
+__all__ = ["MemoryState"]
+
+R = TypeVar("R")
+
+_SWEEP_AFTER = 64
+"""Writes between two searches for what expired, at least; else as many as there are records."""
+
+
+class MemoryState:
+    """A stream and its sessions, and what each command does to them. Safe from any thread.
+
+    `Read` returns at once here; `wait_for` tells when it is worth another try.
+
+    >>> state = MemoryState()
+    >>> state.execute(OpenStream(Epoch("e1"))).epoch
+    'e1'
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._stream = _Stream()
+        self._claims: dict[Pid, _Claim] = {}
+        self._producers: dict[ServerId, _Producer] = {}
+        self._waiters: set[Callable[[], None]] = set()
+        self._writes_until_sweep = _SWEEP_AFTER
+
+    def execute(self, command: Command[R]) -> R:
+        """Carry out one command atomically; see `recovery.commands.Store.execute`.
+
+        Raises:
+            StoreError: a straggling batch, or a command that is none of the contract's.
+        """
+        with self._lock:
+            # Each branch of _execute returns the R that the command's class declares, which no type
+            # of a match statement can say.
+            return cast(R, self._execute(command, _now_ms()))
+
+    def wait_for(self, after: Offset, wake: Callable[[], None]) -> bool:
+        """Call `wake` once, from any thread, when something was appended after an offset.
+
+        Returns False, and notes nothing, if something is there already. Whoever waits must call
+        `forget` when it no longer does.
+        """
+        with self._lock:
+            if self._stream.entries and self._stream.entries[-1].offset > after:
+                return False
+            self._waiters.add(wake)
+            return True
+
+    def forget(self, wake: Callable[[], None]) -> None:
+        """Take back a `wait_for`; harmless if it was called already."""
+        with self._lock:
+            self._waiters.discard(wake)
+
+    def delete_stream(self) -> None:
+        """Lose the stream as ``DEL`` loses it in Redis: its last offset and epoch stay known.
+
+        For tests and simulations.
+        """
+        with self._lock:
+            self._stream.entries.clear()
+
+    def _execute(self, command: object, now: int) -> object:
+        match command:
+            case OpenStream():
+                self._stream.ensure(command.candidate, now)
+                return self._stream.state(now)
+            case GetStream():
+                return self._stream.state(now) if self._stream.entries else None
+            case Append():
+                return self._append(command, now)
+            case Read():
+                return self._stream.after(command.after, command.count)
+            case ReadBack():
+                return self._stream.upto(command.upto, command.count)
+            case ClaimSession():
+                return self._claim(command, now)
+            case SaveSession():
+                self._sweep(now)
+                return self._save(command, now)
+            case _:
+                raise StoreError(f"the memory store does not know the command {type(command).__name__}")
+
+    def _append(self, command: Append, now: int) -> Appended:
+        producer = self._producers.get(command.producer)
+        if producer is not None and producer.forget_at >= now and command.sequence <= producer.last:
+            return producer.repeat(command)
+        self._sweep(now)
+        self._stream.ensure(command.candidate, now)
+        offsets = tuple(self._stream.add(draft, now) for draft in command.drafts)
+        cut = self._stream.trim(now - command.retention_ms, command.max_len)
+        appended = Appended(self._stream.epoch, offsets, cut)
+        self._producers[command.producer] = _Producer(
+            first=command.sequence,
+            last=command.sequence + len(offsets) - 1,
+            appended=appended,
+            forget_at=now + command.producer_ttl_ms,
+        )
+        waiters, self._waiters = self._waiters, set()
+        for wake in waiters:
+            wake()
+        return appended
+
+    def _claim(self, command: ClaimSession, now: int) -> Claimed | ClaimRefused:
+        claim = self._claims.get(command.pid)
+        if claim is None or claim.forget_at < now:
+            return ClaimRefused(Reason.SESSION_UNKNOWN)
+        if claim.saved.state is HolderState.ENDED:
+            return ClaimRefused(Reason.DISCONNECTED)
+        if claim.value is None or claim.deadline < now:
+            return ClaimRefused(Reason.SESSION_EXPIRED)
+        if claim.saved.namespace != command.namespace:
+            return ClaimRefused(Reason.NAMESPACE_MISMATCH)
+        if claim.saved.identity != command.identity:
+            return ClaimRefused(Reason.IDENTITY_MISMATCH)
+        if claim.saved.epoch != command.epoch:
+            return ClaimRefused(Reason.EPOCH_CHANGED)
+        if claim.nonce != command.nonce:
+            claim.number, claim.owner, claim.nonce = claim.number + 1, command.owner, command.nonce
+        return Claimed(
+            number=claim.number,
+            value=claim.value,
+            proven=claim.saved.proven,
+            holder=claim.saved.owner,
+            holder_state=claim.saved.state,
+            since_ms=max(0, now - claim.since),
+        )
+
+    def _save(self, command: SaveSession, now: int) -> Saved | Overtaken:
+        claim = self._claims.get(command.pid)
+        if claim is not None and claim.forget_at < now:
+            claim = None
+        refusal = _refusal(command, claim)
+        if refusal is not None:
+            return refusal
+        if claim is None:
+            claim = self._claims[command.pid] = _Claim(command, since=now)
+        claim.save(command, now)
+        return Saved(value_missing=claim.value is None and command.state is not HolderState.ENDED)
+
+    def _sweep(self, now: int) -> None:
+        """Drop what expired, once per as many writes as there are records."""
+        self._writes_until_sweep -= 1
+        if self._writes_until_sweep > 0:
+            return
+        self._claims = {pid: claim for pid, claim in self._claims.items() if claim.forget_at >= now}
+        for claim in self._claims.values():
+            if claim.deadline < now:
+                claim.value = None
+        self._producers = {id_: each for id_, each in self._producers.items() if each.forget_at >= now}
+        self._writes_until_sweep = max(_SWEEP_AFTER, len(self._claims) + len(self._producers))
+
+
+class _Stream:
+    """The entries, oldest first. `last` outlives them, as the epoch key does in Redis."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.epoch = Epoch("")
+        self.last = ORIGIN
+
+    def ensure(self, candidate: Epoch, now: int) -> None:
+        if self.entries:
+            return
+        self.epoch = candidate
+        self.add(Draft(((b"epoch", candidate.encode()),)), now)
+
+    def add(self, draft: Draft, now: int) -> Offset:
+        following = Offset(self.last.ms, self.last.seq + 1)
+        self.last = max(Offset(now, 0), following)
+        self.entries.append(Entry(self.last, dict(draft.fields)))
+        return self.last
+
+    def state(self, now: int) -> StreamState:
+        return StreamState(self.epoch, self.entries[0].offset, self.entries[-1].offset, now)
+
+    def after(self, offset: Offset, count: int) -> tuple[Entry, ...]:
+        start = bisect_right(self.entries, offset, key=_offset_of)
+        return tuple(self.entries[start : start + count])
+
+    def upto(self, offset: Offset, count: int) -> tuple[Entry, ...]:
+        end = bisect_right(self.entries, offset, key=_offset_of)
+        return tuple(reversed(self.entries[max(0, end - count) : end]))
+
+    def trim(self, cutoff: int, max_len: int | None) -> bool:
+        """Drop all but the newest of the entries up to `cutoff`, then cap; True as `cut_into_window`.
+
+        Either is put off until it pays: the rest of the list moves each time.
+        """
+        newer = bisect_left(self.entries, Offset(cutoff + 1, 0), key=_offset_of)
+        if newer > 1 and (newer - 1) * 8 >= len(self.entries):
+            del self.entries[: newer - 1]
+        if max_len is None or len(self.entries) <= max_len + max_len // 8:
+            return False
+        del self.entries[: len(self.entries) - max_len]
+        return self.entries[0].offset.ms > cutoff
+
+
+class _Claim:
+    """One session and its claim: what `ClaimSession` and `SaveSession` agree on."""
+
+    __slots__ = ("deadline", "forget_at", "nonce", "number", "owner", "saved", "since", "value")
+
+    def __init__(self, command: SaveSession, *, since: int) -> None:
+        self.number = command.number
+        self.owner = command.owner
+        self.nonce: str | None = None
+        self.value: bytes | None = None
+        self.saved = command
+        self.since = since
+        self.deadline = 0
+        self.forget_at = 0
+
+    def save(self, command: SaveSession, now: int) -> None:
+        if (command.state, command.owner) != (self.saved.state, self.saved.owner):
+            self.since = now
+        if command.state is HolderState.ENDED:
+            self.value = None
+            self.deadline = now
+        else:
+            self.value = self._kept_value(command, now)
+            self.deadline = now + command.ttl_ms
+        self.owner = command.owner
+        self.saved = replace(command, value=None)
+        self.forget_at = self.deadline + command.linger_ms
+
+    def _kept_value(self, command: SaveSession, now: int) -> bytes | None:
+        if command.value is not None:
+            return command.value
+        return self.value if self.deadline >= now else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Producer:
+    """The last batch of one producer, so that a repeat gets the same answer."""
+
+    first: int
+    last: int
+    appended: Appended
+    forget_at: int
+
+    def repeat(self, command: Append) -> Appended:
+        if command.sequence == self.first and len(command.drafts) == len(self.appended.offsets):
+            return self.appended
+        raise StoreError(
+            f"batch {command.sequence} of producer {command.producer} came after batch {self.first},"
+            f" which ended at {self.last}; nothing was stored"
+        )
+
+
+def _refusal(command: SaveSession, claim: _Claim | None) -> Overtaken | None:
+    """Say why a session may not be written, or None.
+
+    A repeated create (its reply was lost) is known by its owner. "Ended" is final: else a late
+    checkpoint would bring a session back that was ended on purpose.
+    """
+    if claim is None:
+        return None if command.create else Overtaken(0)
+    if claim.number != command.number or (command.create and claim.owner != command.owner):
+        return Overtaken(claim.number)
+    if claim.saved.state is HolderState.ENDED and command.state is not HolderState.ENDED:
+        return Overtaken(0)
+    return None
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)
+
+
+def _offset_of(entry: Entry) -> Offset:
+    return entry.offset

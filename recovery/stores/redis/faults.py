@@ -1,0 +1,46 @@
+"""What the errors of redis-py mean to us; none of them leaves `recovery.stores.redis`."""
+
+from redis import exceptions
+
+from recovery.errors import StoreError, StoreUnavailableError
+from recovery.stores.redis.protocol import ServerError
+
+__all__ = ["LOST", "answered", "not_sent", "sent"]
+
+LOST = (exceptions.ConnectionError, exceptions.TimeoutError, OSError)
+"""What redis-py raises when a connection is not there, or no longer."""
+
+_NOT_NOW = ("LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOREPLICAS", "BUSY")
+"""Codes by which a server says that it did nothing, and that it may do it later: while it loads its
+data, after a failover that made it a replica, or while another script holds it up."""
+
+# redis-py cuts the code off the message of those errors that have a class of their own.
+_CODES: dict[type[exceptions.ResponseError], str] = {
+    exceptions.NoScriptError: "NOSCRIPT",
+    exceptions.ReadOnlyError: "READONLY",
+}
+
+
+def answered(error: exceptions.RedisError) -> StoreError:
+    """Translate an error that stands in a reply's place: the connection is still good."""
+    code = next((code for kind, code in _CODES.items() if isinstance(error, kind)), "")
+    message = f"{code} {error}".strip()
+    if message.startswith(_NOT_NOW):
+        return StoreUnavailableError(f"the store cannot do it now: {message}", maybe_applied=False)
+    return ServerError(message)
+
+
+def not_sent(error: Exception, place: str) -> StoreError:
+    """Translate what went wrong before anything was sent, while connecting."""
+    if isinstance(error, exceptions.AuthenticationError):
+        return StoreError(f"the store at {place} refused the credentials: {error}")
+    if isinstance(error, exceptions.ResponseError):
+        return StoreError(f"the store at {place} refused the connection: {error}")
+    return StoreUnavailableError(f"no connection to the store at {place}: {error}", maybe_applied=False)
+
+
+def sent(error: Exception, place: str) -> StoreUnavailableError:
+    """Translate what went wrong after something was sent: it may have been carried out."""
+    if isinstance(error, exceptions.BusyLoadingError):
+        return StoreUnavailableError(f"the store at {place} is loading its data", maybe_applied=False)
+    return StoreUnavailableError(f"the store at {place} gave no answer: {error}", maybe_applied=True)

@@ -1,0 +1,67 @@
+-- Appends a batch of entries, once, and trims what is too old. Loaded after stream.lua.
+--
+-- KEYS[1]  the stream
+-- KEYS[2]  its epoch key
+-- KEYS[3]  the producer's key, a hash: first, last (sequence numbers of the last batch), epoch, cut,
+--          ids (space-separated), so that a repeat of that batch gets the same reply
+-- ARGV[1]  epoch to take if there is none, or if the stream is gone
+-- ARGV[2]  sequence number of the first entry
+-- ARGV[3]  retention in ms
+-- ARGV[4]  most entries to keep, -1 for no limit
+-- ARGV[5]  the producer's key expires after so many ms
+-- ARGV[6]  number of entries, N
+-- ARGV[7]  N times: number of arguments (names and values), then these
+-- reply    {epoch, 1 if a young entry was trimmed else 0, id of each entry ...}
+-- error    STRAGGLER: a later batch was stored already; nothing was stored
+
+local stream, epoch_key, producer = KEYS[1], KEYS[2], KEYS[3]
+local sequence, retention, max_len = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local count = tonumber(ARGV[6])
+
+local before = redis.call('HMGET', producer, 'first', 'last', 'epoch', 'cut', 'ids')
+if before[1] and sequence <= tonumber(before[2]) then
+  local reply = { before[3], tonumber(before[4]) }
+  for id in string.gmatch(before[5], '%S+') do
+    reply[#reply + 1] = id
+  end
+  if sequence == tonumber(before[1]) and #reply == count + 2 then
+    return reply
+  end
+  return redis.error_reply('STRAGGLER batch ' .. before[1] .. ' to ' .. before[2] .. ' was stored before')
+end
+
+local now = clock()
+local epoch, last = ensure(stream, epoch_key, ARGV[1], now)
+local ids, reply = {}, { epoch, 0 }
+local at = 7
+for i = 1, count do
+  local size = tonumber(ARGV[at])
+  local fields = {}
+  for j = 1, size do
+    fields[j] = ARGV[at + j]
+  end
+  last = add(stream, last, now, fields)
+  ids[i], reply[i + 2] = last, last
+  at = at + 1 + size
+end
+redis.call('HSET', epoch_key, 'last', last)
+
+-- The newest of the old entries stays: it proves that nothing after it was trimmed.
+local cutoff = now - retention
+if cutoff > 0 then
+  local newest_old = redis.call('XREVRANGE', stream, string.format('%.0f', cutoff), '-', 'COUNT', 1)[1]
+  if newest_old then
+    redis.call('XTRIM', stream, 'MINID', newest_old[1])
+  end
+end
+if max_len >= 0 and redis.call('XTRIM', stream, 'MAXLEN', '~', max_len) > 0 then
+  local first = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
+  if not first or tonumber(string.match(first[1], '^%d+')) > cutoff then
+    reply[2] = 1
+  end
+end
+
+redis.call('HSET', producer, 'first', sequence, 'last', sequence + count - 1,
+  'epoch', epoch, 'cut', reply[2], 'ids', table.concat(ids, ' '))
+redis.call('PEXPIRE', producer, ARGV[5])
+return reply

@@ -1,0 +1,62 @@
+-- Writes a session, or parts of it, under a claim number; refused if that number is not in force.
+--
+-- KEYS[1]   the session key, a string: the encoded session. Expires with the session.
+-- KEYS[2]   its claim key, a hash that outlives the session by the linger time:
+--             n         claim number; every write names it
+--             owner     server that holds the claim
+--             nonce     of the claim in force; absent before the first one
+--             holder    server that last held the client's connection
+--             state     what it said of the connection: live, closing, away, ended
+--             since     when it said so, ms
+--             deadline  when the session expires, ms
+--             proven    offset that the client has proven to have received
+--             nsp, identity, epoch    what a claim must match
+-- ARGV[1]   claim number
+-- ARGV[2]   the writing server
+-- ARGV[3]   '1' to create the session, else ''
+-- ARGV[4]   '1' if ARGV[12] is the session; '' to leave it as it is
+-- ARGV[5]   state
+-- ARGV[6]   lifetime of the session in ms
+-- ARGV[7]   linger time in ms
+-- ARGV[8]   proven
+-- ARGV[9]   namespace
+-- ARGV[10]  identity
+-- ARGV[11]  epoch
+-- ARGV[12]  the encoded session, or ''
+-- reply     {1, 1 if the store has no session (and none was given) else 0}
+--           {0, claim number in force, 0 if the session is gone}
+
+local claim = redis.call('HMGET', KEYS[2], 'n', 'owner', 'holder', 'state')
+redis.call('STRLEN', KEYS[1]) -- an error, before anything is written, if it is no string
+local create, ended = ARGV[3] == '1', ARGV[5] == 'ended'
+if not claim[1] then
+  if not create then
+    return { 0, 0 }
+  end
+elseif claim[1] ~= ARGV[1] or (create and claim[2] ~= ARGV[2]) then
+  return { 0, tonumber(claim[1]) } -- a repeated create, whose reply was lost, comes from the owner
+elseif claim[4] == 'ended' and not ended then
+  return { 0, 0 } -- for good: else a late checkpoint would bring the session back
+end
+
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local ttl, linger = tonumber(ARGV[6]), tonumber(ARGV[7])
+local missing = 0
+if ended then
+  ttl = 0
+  redis.call('DEL', KEYS[1])
+elseif ARGV[4] == '1' then
+  redis.call('SET', KEYS[1], ARGV[12], 'PX', ttl)
+else
+  missing = 1 - redis.call('PEXPIRE', KEYS[1], ttl)
+end
+
+redis.call('HSET', KEYS[2], 'n', ARGV[1], 'owner', ARGV[2], 'holder', ARGV[2], 'state', ARGV[5],
+  'deadline', string.format('%.0f', now + ttl), 'proven', ARGV[8],
+  'nsp', ARGV[9], 'identity', ARGV[10], 'epoch', ARGV[11])
+if claim[3] ~= ARGV[2] or claim[4] ~= ARGV[5] then
+  redis.call('HSET', KEYS[2], 'since', string.format('%.0f', now))
+end
+redis.call('PEXPIRE', KEYS[2], string.format('%.0f', ttl + linger))
+return { 1, missing }

@@ -1,0 +1,52 @@
+-- Shared by open.lua and append.lua, which are loaded with this in front: the identity of the
+-- stream, and ids that never go backwards.
+--
+-- The epoch key is a hash:
+--   id    the epoch, a random name of this stream
+--   last  id of the last entry that these scripts know of; it outlives the stream
+
+-- Milliseconds since 1970 on the server's clock.
+local function clock()
+  local time = redis.call('TIME')
+  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+
+-- The id that follows `id`. Numbers of Lua are exact up to 2^53 only.
+local function following(id)
+  local ms, seq = string.match(id, '^(%d+)-(%d+)$')
+  if tonumber(seq) < 9007199254740991 then
+    return string.format('%s-%.0f', ms, tonumber(seq) + 1)
+  end
+  return string.format('%.0f-0', tonumber(ms) + 1)
+end
+
+-- Appends one entry, with an id above `last` (false: unknown), and returns the id.
+local function add(stream, last, now, fields)
+  if last and now <= tonumber(string.match(last, '^%d+')) then
+    -- The clock went back, or this is the same millisecond: '*' is above what the stream holds,
+    -- but not above an entry that was lost with the stream.
+    local id = redis.pcall('XADD', stream, following(last), unpack(fields))
+    if type(id) == 'string' then
+      return id
+    end
+    -- A program without these scripts (Node) has added a higher id, so that '*' is above both.
+  end
+  return redis.call('XADD', stream, '*', unpack(fields))
+end
+
+-- Makes sure that the stream has an entry and an epoch; returns the epoch and the last id known.
+local function ensure(stream, epoch_key, candidate, now)
+  local known = redis.call('HMGET', epoch_key, 'id', 'last')
+  local epoch, last = known[1], known[2]
+  if redis.call('XLEN', stream) == 0 then
+    if not epoch or redis.call('EXISTS', stream) == 0 then
+      epoch = candidate
+    end
+    last = add(stream, last, now, { 'epoch', epoch })
+    redis.call('HSET', epoch_key, 'id', epoch, 'last', last)
+  elseif not epoch then
+    epoch = candidate
+    redis.call('HSET', epoch_key, 'id', epoch)
+  end
+  return epoch, last
+end

@@ -1,0 +1,302 @@
+"""What each command says to Redis, and what the answer means: once, for both colours.
+
+A command becomes an `Exchange`, a generator that yields one low-level request at a time and is sent
+its reply; it returns the command's reply. `batch` runs many exchanges in lock step and yields *rounds*:
+the requests that may travel together in one pipeline. The drivers in `store` only move rounds over
+a connection.
+
+1. A reply is what redis-py's RESP2 parser returns with ``decode_responses=False``, or the error that
+   stands in its place.
+2. Requests of a round are sent in the order of their commands, and so carried out in it.
+3. A script travels whole (EVAL) the first time on a connection, by its hash (EVALSHA) afterwards, and
+   whole again if Redis has forgotten it meanwhile (SCRIPT FLUSH). Only in this last case a command of
+   a round may be carried out after a later one that uses another script.
+"""
+
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+
+from recovery.commands import (
+    Append,
+    Appended,
+    Claimed,
+    ClaimRefused,
+    ClaimSession,
+    Command,
+    GetStream,
+    OpenStream,
+    Overtaken,
+    Read,
+    ReadBack,
+    Saved,
+    SaveSession,
+)
+from recovery.errors import StoreError
+from recovery.offsets import parse_offset
+from recovery.reasons import Reason
+from recovery.records import Entry, Epoch, HolderState, Pid, ServerId, StreamState
+from recovery.stores.redis.keys import Keys
+from recovery.stores.redis.scripts import SCRIPTS, ScriptName
+
+__all__ = ["Argument", "Call", "Exchange", "Round", "Script", "ServerError", "Wire", "batch", "exchange"]
+
+Argument = str | bytes | int
+Wire = tuple[Argument, ...]
+"""One command as it is packed into the Redis protocol."""
+
+R = TypeVar("R")
+
+# A reply's shape depends on the request, which no type of a generator can say: hence Any. The
+# functions that interpret replies are the only ones that see it.
+Exchange = Generator["Call | Script", Any, R]
+Round = Generator[list[Wire], list[Any], R]
+
+
+class ServerError(StoreError):
+    """Redis answered with an error; the message begins with its code, like ``WRONGTYPE``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A plain command, like ``Call("XLEN", "socket.io")``."""
+
+    args: Wire
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A script with its keys and arguments."""
+
+    name: ScriptName
+    keys: tuple[str, ...]
+    args: Wire
+
+
+def exchange(command: Command[R], keys: Keys, *, most_wait_ms: int = 0) -> Exchange[R]:
+    """Say one command to Redis.
+
+    Args:
+        most_wait_ms: a `Read` waits no longer than this.
+
+    Raises:
+        StoreError: Redis answered with an error, or with something that no server of ours writes; or
+            the command is none of the contract's.
+    """
+    # Each branch of _exchange returns the R that the command's class declares, which no type of a
+    # match statement can say.
+    return cast(Exchange[R], _exchange(command, keys, most_wait_ms))
+
+
+def batch(exchanges: Sequence[Exchange[R]], known: set[ScriptName]) -> Round[list[R | StoreError]]:
+    """Run exchanges side by side, in order, in as few rounds as possible.
+
+    Args:
+        known: scripts that were sent on this connection before; those of this batch are added. A new
+            connection needs a new set.
+
+    Yields:
+        The requests of one round. Send back as many replies, with the exception in place of the reply
+        of a request that failed.
+    """
+    results: dict[int, R | StoreError] = {}
+    pending: dict[int, Call | Script] = {}
+    for index, each in enumerate(exchanges):
+        _advance(each, None, index, pending, results)
+    whole: set[int] = set()  # those whose script must travel whole again
+    while pending:
+        sent = tuple(pending.items())
+        replies = yield [_encode(request, known, whole=index in whole) for index, request in sent]
+        whole.clear()
+        for (index, _), reply in zip(sent, replies, strict=True):
+            if isinstance(reply, ServerError) and str(reply).startswith("NOSCRIPT"):
+                whole.add(index)
+                continue
+            del pending[index]
+            _advance(exchanges[index], reply, index, pending, results)
+    return [results[index] for index in range(len(exchanges))]
+
+
+def _advance(
+    each: Exchange[R],
+    reply: object,
+    index: int,
+    pending: dict[int, Call | Script],
+    results: dict[int, R | StoreError],
+) -> None:
+    """Give one exchange its reply, and note its next request or its result."""
+    try:
+        pending[index] = each.throw(reply) if isinstance(reply, StoreError) else each.send(reply)
+    except StopIteration as done:
+        results[index] = done.value
+    except StoreError as error:
+        results[index] = error
+    except (ValueError, TypeError, AttributeError, IndexError) as error:
+        # One key that somebody tampered with must not take the other commands of the round along.
+        results[index] = StoreError(f"cannot read the reply {str(reply)[:80]!r}: {error}")
+
+
+def _encode(request: Call | Script, known: set[ScriptName], *, whole: bool) -> Wire:
+    if isinstance(request, Call):
+        return request.args
+    script = SCRIPTS[request.name]
+    if whole or request.name not in known:
+        known.add(request.name)
+        return ("EVAL", script.text, len(request.keys), *request.keys, *request.args)
+    return ("EVALSHA", script.sha, len(request.keys), *request.keys, *request.args)
+
+
+def _exchange(command: object, keys: Keys, most_wait_ms: int) -> Exchange[object]:
+    match command:
+        case OpenStream():
+            return _open(command, keys)
+        case GetStream():
+            return _get(keys)
+        case Append():
+            return _append(command, keys)
+        case Read():
+            return _read(command, keys, min(command.block_ms, most_wait_ms))
+        case ReadBack():
+            return _read_back(command, keys)
+        case ClaimSession():
+            return _claim(command, keys)
+        case SaveSession():
+            return _save(command, keys)
+        case _:
+            return _unknown(command)
+
+
+def _open(command: OpenStream, keys: Keys) -> Exchange[StreamState]:
+    request = Script(ScriptName.OPEN, (keys.stream, keys.epoch), (command.candidate,))
+    return _stream_state((yield from _asked(request, _stream_keys(keys))))
+
+
+def _get(keys: Keys) -> Exchange[StreamState | None]:
+    request = Script(ScriptName.STATE, (keys.stream, keys.epoch), ())
+    reply = yield from _asked(request, _stream_keys(keys))
+    return None if reply is None else _stream_state(reply)
+
+
+def _append(command: Append, keys: Keys) -> Exchange[Appended]:
+    drafts: list[Argument] = []
+    for draft in command.drafts:
+        drafts.append(2 * len(draft.fields))
+        drafts.extend(part for field in draft.fields for part in field)
+    request = Script(
+        ScriptName.APPEND,
+        (keys.stream, keys.epoch, keys.producer(command.producer)),
+        (
+            command.candidate,
+            command.sequence,
+            command.retention_ms,
+            -1 if command.max_len is None else command.max_len,
+            command.producer_ttl_ms,
+            len(command.drafts),
+            *drafts,
+        ),
+    )
+    expected = {**_stream_keys(keys), keys.producer(command.producer): "hash"}
+    epoch, cut, *ids = yield from _asked(request, expected)
+    return Appended(Epoch(epoch.decode()), tuple(parse_offset(each) for each in ids), cut in (1, b"1"))
+
+
+def _read(command: Read, keys: Keys, wait_ms: int) -> Exchange[tuple[Entry, ...]]:
+    block: Wire = ("BLOCK", wait_ms) if wait_ms > 0 else ()  # BLOCK 0 would wait for ever
+    call = Call(("XREAD", "COUNT", command.count, *block, "STREAMS", keys.stream, str(command.after)))
+    reply = yield from _asked(call, {keys.stream: "stream"})
+    return tuple(_entries(reply[0][1])) if reply else ()
+
+
+def _read_back(command: ReadBack, keys: Keys) -> Exchange[tuple[Entry, ...]]:
+    call = Call(("XREVRANGE", keys.stream, str(command.upto), "-", "COUNT", command.count))
+    reply = yield from _asked(call, {keys.stream: "stream"})
+    return tuple(_entries(reply))
+
+
+def _claim(command: ClaimSession, keys: Keys) -> Exchange[Claimed | ClaimRefused]:
+    request = Script(
+        ScriptName.CLAIM,
+        (keys.session(command.pid), keys.claim(command.pid)),
+        (command.namespace, command.identity, command.epoch, command.owner, command.nonce),
+    )
+    granted, *rest = yield from _asked(request, _session_keys(keys, command.pid), command.pid)
+    if not granted:
+        return ClaimRefused(Reason(rest[0].decode()))
+    number, value, proven, holder, state, since_ms = rest
+    return Claimed(
+        number=number,
+        value=value,
+        proven=parse_offset(proven),
+        holder=ServerId(holder.decode()),
+        holder_state=HolderState(state.decode()),
+        since_ms=since_ms,
+    )
+
+
+def _save(command: SaveSession, keys: Keys) -> Exchange[Saved | Overtaken]:
+    request = Script(
+        ScriptName.SAVE,
+        (keys.session(command.pid), keys.claim(command.pid)),
+        (
+            command.number,
+            command.owner,
+            "1" if command.create else "",
+            "" if command.value is None else "1",
+            command.state.value,
+            command.ttl_ms,
+            command.linger_ms,
+            str(command.proven),
+            command.namespace,
+            command.identity,
+            command.epoch,
+            b"" if command.value is None else command.value,
+        ),
+    )
+    written, detail = yield from _asked(request, _session_keys(keys, command.pid), command.pid)
+    return Saved(value_missing=detail == 1) if written else Overtaken(detail)
+
+
+def _asked(request: Call | Script, expected: Mapping[str, str], pid: str = "") -> Exchange[Any]:
+    """Make a request; where a key holds something else than `expected`, say which: Redis does not.
+
+    A pid is a secret, so no message shows it whole.
+    """
+    try:
+        reply = yield request
+    except ServerError as error:
+        if "WRONGTYPE" not in str(error):
+            raise
+        wrong: list[str] = []
+        for key, kind in expected.items():
+            found = (yield Call(("TYPE", key))).decode()
+            if found not in {kind, "none"}:
+                shown = key.replace(pid, f"{pid[:4]}...") if pid else key
+                wrong.append(f"key {shown!r} holds a {found}, not a {kind}")
+        raise StoreError(
+            f"{' and '.join(wrong) or 'a key was of the wrong type'}: somebody else wrote it;"
+            " delete it, or set another stream_name or session_key_prefix"
+        ) from error
+    return reply
+
+
+def _stream_keys(keys: Keys) -> dict[str, str]:
+    return {keys.stream: "stream", keys.epoch: "hash"}
+
+
+def _session_keys(keys: Keys, pid: Pid) -> dict[str, str]:
+    return {keys.session(pid): "string", keys.claim(pid): "hash"}
+
+
+def _unknown(command: object) -> Exchange[object]:
+    yield from ()
+    raise StoreError(f"the Redis store does not know the command {type(command).__name__}")
+
+
+def _entries(reply: list[Any]) -> Iterator[Entry]:
+    for id_, parts in reply:
+        yield Entry(parse_offset(id_), dict(zip(parts[::2], parts[1::2], strict=True)))
+
+
+def _stream_state(reply: list[Any]) -> StreamState:
+    epoch, first, last, now_ms = reply
+    return StreamState(Epoch(epoch.decode()), parse_offset(first), parse_offset(last), now_ms)

@@ -1,0 +1,40 @@
+"""The Lua scripts: their text, and the names that Redis knows them by.
+
+Each file of ``lua/`` is one operation and says what its KEYS, ARGV and reply are; two of them share
+``stream.lua``, which is put in front.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from enum import Enum
+from importlib import resources
+
+__all__ = ["SCRIPTS", "LuaScript", "ScriptName"]
+
+
+class ScriptName(Enum):
+    """An operation, and the files it is made of."""
+
+    STATE = ("state.lua",)
+    OPEN = ("stream.lua", "open.lua")
+    APPEND = ("stream.lua", "append.lua")
+    CLAIM = ("claim.lua",)
+    SAVE = ("save.lua",)
+
+
+@dataclass(frozen=True, slots=True)
+class LuaScript:
+    """A script's text and its SHA-1 in hexadecimal, as EVAL and EVALSHA want them."""
+
+    text: bytes
+    sha: bytes
+
+
+def _load(name: ScriptName) -> LuaScript:
+    folder = resources.files("recovery.stores.redis") / "lua"
+    text = b"\n".join((folder / file).read_bytes() for file in name.value)
+    # SHA-1 names the script in Redis's protocol; nothing is secured by it.
+    return LuaScript(text, hashlib.sha1(text, usedforsecurity=False).hexdigest().encode())
+
+
+SCRIPTS = {name: _load(name) for name in ScriptName}
