@@ -266,11 +266,13 @@ class Gate:
         self._runtime().dispatcher.end(connection)
         if client.saved:
             self._sessions().save_later(client, HolderState.AWAY)
-        if not connection.connect_sent and seams.is_open(self._server, connection.transport):
-            await self._refuse(connection.transport, connection.namespace)
-        await self._disconnected(
-            connection.transport, connection.namespace, self._server.reason.TRANSPORT_CLOSE
-        )
+        if seams.is_open(self._server, connection.transport):
+            # Not CONNECT_ERROR, after which JavaScript does not try again: an earlier attempt of the same
+            # client may have been served late, and overtaken this one.
+            await seams.abort(self._server, connection.transport)
+            return
+        reason = self._server.reason.TRANSPORT_CLOSE
+        await self._disconnected(connection.transport, connection.namespace, reason)
 
     def _watch_heartbeat(self, eio_sid: str) -> None:
         socket = seams.socket_of(self._server, eio_sid)

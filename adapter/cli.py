@@ -35,7 +35,9 @@ def build_app() -> "typer.Typer":
     """Make the typer application; typer must be installed."""
     import typer  # noqa: PLC0415 - an extra
 
-    app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+    app = typer.Typer(
+        add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None
+    )
 
     @app.callback()
     def describe() -> None:

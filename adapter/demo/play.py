@@ -1,11 +1,10 @@
 """The middle of the demo: clients connect, lose their connections, and come back, while servers emit."""
 
 import asyncio
-import secrets
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
@@ -16,6 +15,7 @@ from adapter.demo.processes import ServerProcess, running_servers
 from adapter.demo.records import Failed, Line, Packet, Receipt, Sent, Start, Stop, Welcomed, read_packet
 from adapter.demo.result import Result, judge
 from adapter.demo.screen import Screen
+from adapter.demo.store import SharedStore
 from adapter.demo.traffic import ROOMS, client_name, rooms_of
 from recovery.offsets import Offset, parse_offset
 
@@ -55,11 +55,11 @@ class Play:
     """One run against a store; call `run` once.
 
     Attributes:
-        url: of the store, which both server processes share.
+        store: shared by both server processes.
     """
 
     options: Options
-    url: str
+    store: SharedStore
     screen: Screen
     ledger: Ledger = field(init=False)
     welcomes: list[Welcomed] = field(default_factory=list[Welcomed])
@@ -93,14 +93,15 @@ class Play:
                     await self._perform()
         except BaseExceptionGroup as failures:
             raise _first_of(failures) from None
-        return judge(
+        result = judge(
             self.ledger, self.welcomes, self.problems, seed=self.options.seed, seconds=self.options.seconds
         )
+        return replace(result, server_logs={server.name: tuple(server.said) for server in self._servers})
 
     def _server_arguments(self) -> list[str]:
-        # A stream of its own: in a store that others use, neither may meet the other's packets.
-        stream = f"socket.io:demo:{secrets.token_hex(4)}"
-        arguments = ["--url", self.url, "--seed", self.options.seed, "--stream", stream]
+        store = self.store
+        arguments = ["--url", store.url, "--stream", store.stream_name, "--prefix", store.session_key_prefix]
+        arguments += ["--seed", self.options.seed]
         return arguments if self.options.recovery else [*arguments, "--stock"]
 
     async def _perform(self) -> None:

@@ -68,7 +68,7 @@ class ServerProcess:
         )
 
     async def stop(self) -> None:
-        """End the process: politely, and after a while by force."""
+        """End the process: politely, and after a while by force. Harmless when repeated."""
         if self._process.stdin is not None:
             self._process.stdin.close()
         try:
@@ -139,7 +139,10 @@ async def running_servers(
         servers = [await stack.enter_async_context(_running(name, arguments, on_line)) for name in names]
         for server in servers:
             await server.listening()
-        yield tuple(servers)
+        try:
+            yield tuple(servers)
+        finally:
+            await asyncio.gather(*(server.stop() for server in servers))
 
 
 @asynccontextmanager

@@ -4,7 +4,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 
 from rich.console import Group, RenderableType
@@ -38,6 +38,7 @@ class Result:
         p50_ms, p99_ms: of the recovery time in milliseconds; None if there was no recovery.
         faults: what is behind the counts, in words.
         problems: what went wrong beside single packets, in words.
+        server_logs: the last lines that each server wrote to its standard error; no part of the verdict.
     """
 
     seed: str
@@ -59,6 +60,7 @@ class Result:
     p99_ms: float | None
     faults: tuple[str, ...]
     problems: tuple[str, ...]
+    server_logs: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
 
     @property
     def ok(self) -> bool:
@@ -108,6 +110,9 @@ class Result:
             yield Text(complaint, style="red")
         if len(complaints) > _SHOWN_FAULTS:
             yield Text(f"... and {len(complaints) - _SHOWN_FAULTS:,} more", style="red")
+        for server, lines in self.server_logs.items() if complaints else ():
+            for line in lines[-_SHOWN_FAULTS:]:
+                yield Text(f"server {server}: {line}", style="dim")
 
     def _verdict(self) -> Text:
         if not self.ok:

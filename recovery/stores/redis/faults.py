@@ -1,5 +1,7 @@
 """What the errors of redis-py mean to us; none of them leaves `recovery.stores.redis`."""
 
+import re
+
 from redis import exceptions
 
 from recovery.errors import StoreError, StoreUnavailableError
@@ -10,13 +12,15 @@ __all__ = ["LOST", "answered", "not_sent", "sent"]
 LOST = (exceptions.ConnectionError, exceptions.TimeoutError, OSError)
 """What redis-py raises when a connection is not there, or no longer."""
 
-_NOT_NOW = ("LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOREPLICAS", "BUSY")
+_NOT_NOW = re.compile(r"(?:^|-)(?:LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|NOREPLICAS|BUSY)\b")
 """Codes by which a server says that it did nothing, and that it may do it later: while it loads its
-data, after a failover that made it a replica, or while another script holds it up."""
+data, after a failover that made it a replica, or while another script holds it up. They stand in front,
+or behind a hyphen where a script of Redis 6.2 met the error."""
 
 # redis-py cuts the code off the message of those errors that have a class of their own.
 _CODES: dict[type[exceptions.ResponseError], str] = {
     exceptions.NoScriptError: "NOSCRIPT",
+    exceptions.OutOfMemoryError: "OOM",
     exceptions.ReadOnlyError: "READONLY",
 }
 
@@ -25,17 +29,19 @@ def answered(error: exceptions.RedisError) -> StoreError:
     """Translate an error that stands in a reply's place: the connection is still good."""
     code = next((code for kind, code in _CODES.items() if isinstance(error, kind)), "")
     message = f"{code} {error}".strip()
-    if message.startswith(_NOT_NOW):
+    if _NOT_NOW.search(message):
         return StoreUnavailableError(f"the store cannot do it now: {message}", maybe_applied=False)
     return ServerError(message)
 
 
 def not_sent(error: Exception, place: str) -> StoreError:
     """Translate what went wrong before anything was sent, while connecting."""
-    if isinstance(error, exceptions.AuthenticationError):
-        return StoreError(f"the store at {place} refused the credentials: {error}")
-    if isinstance(error, exceptions.ResponseError):
-        return StoreError(f"the store at {place} refused the connection: {error}")
+    # Over a Unix socket, asyncio's connect wraps the answer to its greeting in a ConnectionError.
+    for cause in (error, error.__cause__):
+        if isinstance(cause, exceptions.AuthenticationError):
+            return StoreError(f"the store at {place} refused the credentials: {cause}")
+        if isinstance(cause, exceptions.ResponseError):
+            return StoreError(f"the store at {place} refused the connection: {cause}")
     return StoreUnavailableError(f"no connection to the store at {place}: {error}", maybe_applied=False)
 
 

