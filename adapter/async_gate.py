@@ -16,7 +16,7 @@ import inspect
 import logging
 import secrets
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from weakref import WeakSet
 
@@ -28,7 +28,7 @@ from recovery.aio.runtime import Runtime
 from recovery.core.connection import Phase
 from recovery.core.decision import Presented, read_auth
 from recovery.driver import run_async
-from recovery.errors import SaveError, StoreUnavailableError
+from recovery.errors import EncodingError, SaveError, StoreUnavailableError
 from recovery.flows.admission import Newcomer, admit, admit_without_store
 from recovery.reasons import Reason
 from recovery.records import HolderState, Namespace, Pid, Sid
@@ -75,10 +75,12 @@ class Gate:
         self._watched: WeakSet[Any] = WeakSet()
         self._connecting: set[tuple[str, str]] = set()
         self._admitted: dict[tuple[str, str], Client] = {}
-        self._connect = seams.hook(server, "_handle_connect", self.handle_connect)
-        self._send_packet = seams.hook(server, "_send_packet", self.send_packet)
-        self._transport_closed = seams.hook(server, "_handle_eio_disconnect", self.handle_transport_closed)
-        self._disconnected: Callable[..., Awaitable[None]] = server._handle_disconnect
+        self._connect = seams.hook(server, seams.HANDLE_CONNECT, self.handle_connect)
+        self._send_packet = seams.hook(server, seams.SEND_PACKET, self.send_packet)
+        self._transport_closed = seams.hook(
+            server, seams.HANDLE_TRANSPORT_CLOSED, self.handle_transport_closed
+        )
+        self._disconnected = seams.disconnected(server)
 
     def take_admitted(self, transport: str, namespace: str) -> Client | None:
         """The client that is being let in on a transport, once: `pre_connect` gives it its sid."""
@@ -98,7 +100,7 @@ class Gate:
         try:
             presented, auth = read_auth(data)
             client = await self._admit(eio_sid, name, presented, auth)
-            if client.connection.with_offsets and not seams.is_open(self._server, eio_sid):
+            if not seams.is_open(self._server, eio_sid):
                 self._runtime().dispatcher.end(client.connection)
                 self._clients.remove(client)
                 return
@@ -202,12 +204,10 @@ class Gate:
         try:
             await self._connect(connection.transport, namespace, auth)
         except Exception:
-            # python-socketio would leave the client neither connected nor refused, and its rooms in the tables.
+            # python-socketio would leave it neither connected nor refused, and its rooms in the tables.
             if not connection.connect_sent:
                 await self._refuse(connection.transport, connection.namespace)
-                await self._server.manager.disconnect(
-                    connection.sid, connection.namespace, ignore_queue=True
-                )
+                await self._server.manager.disconnect(connection.sid, connection.namespace, ignore_queue=True)
             raise
         finally:
             await self._settle(client)
@@ -231,30 +231,28 @@ class Gate:
         if not client.held:
             return  # another connection took the session while the application was asked
         if not seams.is_open(self._server, connection.transport):
-            if seams.socket_of(self._server, connection.transport) is None and connection.pid is None:
-                await self._send_packet(connection.transport, packet)  # a test client without a transport
             return
         if connection.pid is not None:
             if not await self._save_first(client):
                 return
             if client.saved:
                 packet.data = {**packet.data, "pid": connection.pid}
-        if client.held and seams.is_open(self._server, connection.transport):
+        if connection.ended_at is None and seams.is_open(self._server, connection.transport):
             await self._send_packet(connection.transport, packet)
             connection.connect_sent = True
             if not (self._server.always_connect and connection.recovery.recovered):
                 connection.go_live()
 
     async def _save_first(self, client: Client) -> bool:
-        """Make the session durable; tell whether the client may be let in."""
+        """Make the session durable; tell whether the client may be let in, if need be without a pid."""
+        recovered = client.connection.recovery.recovered
         try:
-            return await self._sessions().save(client, HolderState.LIVE, create=not client.connection.recovery.recovered)
-        except SaveError as exc:
-            logger.warning("client is let in without recovery: %s", exc, extra={"event": "save.failed"})
-            if not client.connection.recovery.recovered:
-                return True
-            await seams.abort(self._server, client.connection.transport)  # it might have two owners: once more
-            return False
+            return await self._sessions().save(client, HolderState.LIVE, create=not recovered)
+        except (SaveError, EncodingError) as exc:
+            logger.warning("a client's session is not saved: %s", exc, extra={"event": "save.failed"})
+            if recovered:  # it might have two owners: it has to come once more
+                await seams.abort(self._server, client.connection.transport)
+            return not recovered
 
     async def _refuse(self, eio_sid: str, namespace: str) -> None:
         packet = self._server.packet_class(seams.CONNECT_ERROR, data="Unable to connect", namespace=namespace)

@@ -17,12 +17,13 @@ from adapter.async_effects import AsyncEffects
 from adapter.async_gate import Gate, Identity, Predicate
 from adapter.background import Background
 from adapter.clients import Client, Clients
-from adapter.emits import arguments_of, audience_of, check_room
+from adapter.emits import arguments_of, audience_of
 from adapter.frames import EioFrames, codec_of
 from adapter.peers import can_use_offsets
 from adapter.requests import Requests
 from adapter.seams import EioPacket
 from adapter.sessions import Sessions
+from adapter.user_sessions import UserSessions
 from recovery.aio.runtime import Runtime
 from recovery.commands import AsyncStore
 from recovery.core.connection import Phase
@@ -30,7 +31,7 @@ from recovery.core.packets import AckRequest
 from recovery.entries import JsonModule, Kind
 from recovery.errors import ConfigurationError
 from recovery.records import Audience, HolderState, Namespace, Recovery, Room, Sid
-from recovery.sessions import decode_user_session, encode_user_session
+from recovery.rooms import check_rooms
 from recovery.settings import Settings, SettingsOptions
 from recovery.stores import Client as StoreClient
 from recovery.stores import open_async_store
@@ -127,8 +128,14 @@ class AsyncRecoveryManager(AsyncManager):
             identity=self._identity,
             wants_offsets=self._wants_offsets,
         )
-        self._stock_get_session = seams.hook(server, "get_session", self._get_session)
-        self._stock_save_session = seams.hook(server, "save_session", self._save_session)
+        UserSessions(
+            server,
+            self._clients,
+            self._requests,
+            self.settings,
+            runtime=self._runtime,
+            sessions=self._sessions,
+        )
         self._stock_shutdown = seams.hook(server, "shutdown", self._shutdown)
 
     async def pre_connect(self, eio_sid: str, namespace: str) -> str | None:
@@ -158,7 +165,7 @@ class AsyncRecoveryManager(AsyncManager):
         ignore_queue: bool = False,
         **_kwargs: Any,
     ) -> None:
-        """Emit an event to a client, to rooms, or to everyone in a namespace; see `AsyncServer.emit`.
+        """Emit an event to a client, to rooms, or to everyone in a namespace, as `AsyncServer.emit` does.
 
         Returns when the packet is in the stream, not when it was delivered.
 
@@ -166,10 +173,10 @@ class AsyncRecoveryManager(AsyncManager):
             event: its name.
             data: None for no argument, a tuple for several, anything else for one.
             namespace: "/" if left out.
-            room: a sid, a room, or a list of rooms; everyone if left out. `to` is another name for it.
+            room: a sid, a room, or a list of rooms; everyone if left out.
             skip_sid: a sid, or a list of sids, to leave out.
             callback: called with the acknowledgement of a client; such a packet is not recovered.
-            to: see `room`.
+            to: another name for `room`.
             volatile: deliver to whoever is connected; do not recover.
             ignore_queue: deliver to clients of this process only; do not recover.
 
@@ -177,18 +184,10 @@ class AsyncRecoveryManager(AsyncManager):
             PublishError: the packet was not confirmed by the store; says whether it may be stored.
             EncodingError: the data cannot be sent; this is a `TypeError`, too.
         """
-        name = Namespace(namespace or "/")
-        target = to if to is not None else room
-        audience = audience_of(target, skip_sid)
-        args = arguments_of(event, data)
-        request_id = None
-        if callback is not None:
-            if self.server is None:
-                raise RuntimeError("callbacks can only be issued from the context of a server")
-            if target is None:
-                raise ValueError("cannot use a callback without a room: name a sid")
-            request_id = self._requests.expect_ack(callback)
+        name, target = Namespace(namespace or "/"), room if to is None else to
+        audience, args = audience_of(target, skip_sid), arguments_of(event, data)
         runtime = self._runtime()
+        request_id = None if callback is None else self._expect_ack(callback, target)
         if ignore_queue:
             ack = None if request_id is None else AckRequest(runtime.server, request_id)
             runtime.dispatcher.deliver_local(name, args, audience, ack)
@@ -241,7 +240,7 @@ class AsyncRecoveryManager(AsyncManager):
             SaveError: it is in force, but the store did not confirm it.
             PublishError: for a client elsewhere: see `emit`.
         """
-        check_room(room)
+        check_rooms((room,))
         client = self._clients.find(namespace, sid)
         if client is None and not seams.knows(self, sid, namespace):
             await self._change_rooms_elsewhere(Kind.JOIN, namespace, sid, room)
@@ -253,7 +252,7 @@ class AsyncRecoveryManager(AsyncManager):
 
     async def leave_room(self, sid: str, namespace: str, room: Room) -> None:
         """Take a client out of a room, wherever it is; durable on return; raises like `enter_room`."""
-        check_room(room)
+        check_rooms((room,))
         client = self._clients.find(namespace, sid)
         if client is None and not seams.knows(self, sid, namespace):
             await self._change_rooms_elsewhere(Kind.LEAVE, namespace, sid, room)
@@ -266,7 +265,7 @@ class AsyncRecoveryManager(AsyncManager):
     async def close_room(self, room: Room, namespace: str | None = None) -> None:
         """Take everybody out of a room, on all servers, and those who are away; raises `PublishError`."""
         name = Namespace(namespace or "/")
-        check_room(room)
+        check_rooms((room,))
         if self.is_sid_room(name, room):
             raise ValueError("cannot close a sid room")
         runtime = self._runtime()
@@ -306,7 +305,7 @@ class AsyncRecoveryManager(AsyncManager):
     async def close(self) -> None:
         """Write what is left to write, end all tasks, and let go of the store. Harmless when repeated."""
         runtime, self._live_runtime = self._live_runtime, None
-        await self._background.finish(timeout=self.settings.publish_timeout)
+        await self._background.finish(patience=self.settings.publish_timeout)
         if runtime is not None:
             await runtime.close()
 
@@ -356,6 +355,13 @@ class AsyncRecoveryManager(AsyncManager):
     def _lose(self, client: Client) -> None:
         self._effects.evict(client)
 
+    def _expect_ack(self, callback: Callable[..., Any], target: Any) -> str:
+        if self.server is None:
+            raise RuntimeError("callbacks can only be issued from the context of a server")
+        if target is None:
+            raise ValueError("cannot use a callback without a room: name a sid")
+        return self._requests.expect_ack(callback)
+
     def _ack_id(self, namespace: Namespace, sid: Sid, ack: AckRequest) -> int:
         """Note where an acknowledgement goes; its id is unlike any that another process gave this client."""
         ack_id = next(self._ack_ids)
@@ -375,37 +381,7 @@ class AsyncRecoveryManager(AsyncManager):
             runtime.drafts.change_rooms(kind, Namespace(namespace), Audience((sid,)), (room,))
         )
 
-    async def _get_session(self, sid: str, namespace: str | None = None) -> Any:
-        """In place of `AsyncServer.get_session`: also for a client of another server."""
-        name = Namespace(namespace or "/")
-        if self._clients.find(name, sid) is not None or seams.knows(self, sid, name):
-            return await self._stock_get_session(sid, namespace=namespace)
-        runtime = self._runtime()
-        await self._follow_stream()
-        request_id = secrets.token_hex(8)
-        draft = runtime.drafts.fetch_session(name, Sid(sid), request_id)
-        answer = await self._requests.ask(request_id, runtime.publish(draft), self.settings.publish_timeout)
-        if answer is None:
-            raise KeyError(f"no server has a client {sid!r} connected in namespace {name!r}")
-        return answer
-
-    async def _save_session(self, sid: str, session: Any, namespace: str | None = None) -> None:
-        """In place of `AsyncServer.save_session`: durable on return, also for a client of another server."""
-        name = Namespace(namespace or "/")
-        client = self._clients.find(name, sid)
-        packed = encode_user_session(session)
-        if client is None and not seams.knows(self, sid, name):
-            runtime = self._runtime()
-            await runtime.publish(runtime.drafts.set_session(name, Sid(sid), session))
-            return
-        await self._stock_save_session(sid, session, namespace=namespace)
-        if client is not None and client.connection.phase is not Phase.ENDED:
-            client.connection.user_session = decode_user_session(packed)
-            await self._sessions().save_change(client)
-
     async def _shutdown(self) -> None:
         """In place of `AsyncServer.shutdown`: ends what is ours, too."""
         await self._stock_shutdown()
         await self.close()
-
-

@@ -22,10 +22,10 @@ class Background:
         self._tasks.add(task)
         task.add_done_callback(self._done)
 
-    async def finish(self, timeout: float) -> None:
-        """Wait for all tasks at most `timeout` seconds, then cancel what is left."""
+    async def finish(self, patience: float) -> None:
+        """Wait for all tasks at most `patience` seconds, then cancel what is left."""
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=timeout)
+            await asyncio.wait(self._tasks, timeout=patience)
         for task in list(self._tasks):
             task.cancel()
         if self._tasks:
@@ -34,4 +34,6 @@ class Background:
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
-            logger.error("a background task failed", exc_info=task.exception(), extra={"event": "task.failed"})
+            logger.error(
+                "a background task failed", exc_info=task.exception(), extra={"event": "task.failed"}
+            )

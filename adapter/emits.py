@@ -3,8 +3,9 @@
 from typing import Any
 
 from recovery.records import Audience, Room
+from recovery.rooms import check_rooms
 
-__all__ = ["arguments_of", "audience_of", "check_room"]
+__all__ = ["arguments_of", "audience_of"]
 
 
 def arguments_of(event: str, data: Any) -> list[Any]:
@@ -27,7 +28,7 @@ def audience_of(room: Any, skip_sid: Any) -> Audience:
 
     Raises:
         ValueError: an empty list of rooms, which python-socketio takes for a mistake, too.
-        TypeError: a room that is neither text nor a whole number.
+        EncodingError: a room that is neither text nor a whole number.
 
     >>> audience_of(["a", "b"], "x")
     Audience(rooms=('a', 'b'), excluded=('x',))
@@ -42,12 +43,5 @@ def audience_of(room: Any, skip_sid: Any) -> Audience:
         rooms = (room,)
     skipped = skip_sid if isinstance(skip_sid, list | tuple | set | frozenset) else [skip_sid]
     excluded = tuple(sid for sid in skipped if sid is not None)
-    for name in (*rooms, *excluded):
-        check_room(name)
+    check_rooms((*rooms, *excluded))
     return Audience(rooms, excluded)
-
-
-def check_room(room: Any) -> None:
-    """Raise `TypeError` unless a room's name can be stored."""
-    if isinstance(room, bool) or not isinstance(room, str | int):
-        raise TypeError(f"room {room!r} is a {type(room).__name__}: rooms are strings or whole numbers")

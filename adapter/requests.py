@@ -42,13 +42,13 @@ class Requests:
             await result
 
     async def ask(
-        self, request_id: str, sending: Awaitable[object], timeout: float
+        self, request_id: str, sending: Awaitable[object], patience: float
     ) -> dict[str, Any] | None:
-        """Send a question and wait for its answer; None after `timeout` seconds."""
+        """Send a question and wait for its answer; None after `patience` seconds."""
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._answers[request_id] = answer
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(patience):
                 await sending
                 return await answer
         except TimeoutError:

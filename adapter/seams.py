@@ -28,11 +28,15 @@ __all__ = [
     "CONNECT",
     "CONNECT_ERROR",
     "EVENT",
+    "HANDLE_CONNECT",
+    "HANDLE_TRANSPORT_CLOSED",
+    "SEND_PACKET",
     "EioPacket",
     "abort",
     "accepts",
     "check_server",
     "clear_queue",
+    "disconnected",
     "enqueue",
     "hook",
     "is_open",
@@ -47,13 +51,10 @@ CONNECT = sio_packet.CONNECT
 CONNECT_ERROR = sio_packet.CONNECT_ERROR
 EVENT = sio_packet.EVENT
 
-ASYNC_SERVER_NAMES = (
-    "_handle_connect",
-    "_handle_disconnect",
-    "_handle_eio_disconnect",
-    "_send_packet",
-    "_trigger_event",
-)
+HANDLE_CONNECT = "_handle_connect"
+HANDLE_TRANSPORT_CLOSED = "_handle_eio_disconnect"
+SEND_PACKET = "_send_packet"
+ASYNC_SERVER_NAMES = (HANDLE_CONNECT, HANDLE_TRANSPORT_CLOSED, SEND_PACKET, "_handle_disconnect")
 
 
 class EioPacket(Protocol):
@@ -76,7 +77,9 @@ class Manager(Protocol):
 
 def check_server(server: Any) -> None:  # python-socketio ships no types
     """Raise `ConfigurationError` if this server lacks a name that we need."""
-    missing = [name for name in ASYNC_SERVER_NAMES if not inspect.iscoroutinefunction(getattr(server, name, None))]
+    missing = [
+        name for name in ASYNC_SERVER_NAMES if not inspect.iscoroutinefunction(getattr(server, name, None))
+    ]
     if missing:
         raise ConfigurationError(
             f"this python-socketio server has no coroutine {', '.join(missing)}: AsyncRecoveryManager needs a"
@@ -88,9 +91,15 @@ def hook(server: Any, name: str, replacement: Callable[..., Awaitable[Any]]) -> 
     """Put `replacement` in place of a server's coroutine method, and return the original."""
     original: Callable[..., Awaitable[Any]] = getattr(server, name)
     setattr(server, name, replacement)
-    if name == "_handle_eio_disconnect":
+    if name == HANDLE_TRANSPORT_CLOSED:
         server.eio.on("disconnect", replacement)
     return original
+
+
+def disconnected(server: Any) -> Callable[..., Awaitable[None]]:
+    """The server's own method that runs a client's disconnect handler and frees its sid."""
+    method: Callable[..., Awaitable[None]] = server._handle_disconnect
+    return method
 
 
 def accepts(server: Any, namespace: str) -> bool:
@@ -182,5 +191,3 @@ def watch_heartbeat(socket: Any, on_ping: Callable[[], None], on_pong: Callable[
         schedule_ping()
 
     socket.send, socket.schedule_ping = watched_send, watched_schedule_ping
-
-

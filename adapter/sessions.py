@@ -9,6 +9,7 @@ from adapter.clients import Client, Clients
 from adapter.seams import EioPacket
 from recovery.aio.runtime import Runtime
 from recovery.commands import Overtaken, Saved
+from recovery.core.connection import Phase
 from recovery.core.saving import save_command
 from recovery.errors import EncodingError, SaveError
 from recovery.records import HolderState
@@ -65,7 +66,10 @@ class Sessions:
         outcome: Saved | Overtaken = await self._runtime.sessions.write(command)
         if isinstance(outcome, Overtaken):
             logger.info(
-                "%s belongs to claim %s now", client.connection.sid, outcome.number, extra={"event": "save.refused"}
+                "%s belongs to claim %s now",
+                client.connection.sid,
+                outcome.number,
+                extra={"event": "save.refused"},
             )
             self._lost(client)
             return False
@@ -81,13 +85,12 @@ class Sessions:
             SaveError: it is not: the store did not confirm it, or another server has the session.
         """
         if client.saved and not await self.save(client, HolderState.LIVE):
-            raise SaveError(
-                f"{client.connection.sid} has moved to another server; the change is not saved"
-            )
+            raise SaveError(f"{client.connection.sid} has moved to another server; the change is not saved")
 
     async def save_quietly(self, client: Client, state: HolderState, *, whole: bool = True) -> None:
         """Save a session where nobody can be told of a failure but the log."""
-        if not client.saved:
+        stale = state is HolderState.LIVE and client.connection.phase is Phase.ENDED
+        if stale or not client.saved:
             return
         try:
             await self.save(client, state, whole=whole)

@@ -98,7 +98,7 @@ class Append(Command["Appended"]):
             its number is above the last stored one; repeating the *same* batch (same `sequence`)
             stores nothing and returns the offsets of the first time. A batch numbered below the last
             one is a straggler that a timeout overtook: it stores nothing and raises `StoreError`.
-        drafts: at least one, in order.
+        drafts: at least one, in order; the same number of them when a batch is repeated.
         candidate: as for `OpenStream`, should the stream have vanished.
         retention_ms: entries older than this may be trimmed, but the newest of those stays, so that
             whoever had read up to it can still be shown to have missed nothing. Offsets never go
@@ -123,7 +123,8 @@ class Appended:
     Attributes:
         epoch: identity of the stream that the entries are in.
         offsets: of the drafts, in order, ascending.
-        cut_into_window: True if the hard cap trimmed an entry younger than the retention.
+        cut_into_window: True if the hard cap trimmed an entry younger than the retention, or the last
+            one older than it, without which nobody can be shown to have missed nothing.
     """
 
     epoch: Epoch
@@ -135,7 +136,8 @@ class Appended:
 class Read(Command[tuple[Entry, ...]]):
     """Return up to `count` entries after an offset, ascending; wait up to `block_ms` for the first.
 
-    0 ms does not wait. Entries trimmed meanwhile are silently missing: the caller proves continuity.
+    0 ms does not wait, nor does a `Read` among the commands of `execute_many`. Entries trimmed meanwhile are
+    silently missing: the caller proves continuity.
     """
 
     after: Offset
@@ -184,7 +186,7 @@ class Claimed:
         proven: position that the client has proven to have received; ORIGIN if none.
         holder: server that last held the client's connection.
         holder_state: what it said of it last.
-        since_ms: milliseconds since it said so.
+        since_ms: milliseconds since it first said so: since the state or the holder changed.
     """
 
     number: int
@@ -207,8 +209,9 @@ class SaveSession(Command["Saved | Overtaken"]):
     """Write a session, or parts of it, under a claim number.
 
     Refused, with nothing changed, if the stored claim number is not `number`; claim number 1 with
-    `create` makes a new session. With state ENDED the session's value is deleted, and only the word
-    "ended" stays for `linger_ms`.
+    `create` makes a new session, and does so again for the same owner (whose first reply may have been
+    lost). With state ENDED the session's value is deleted, and only the word "ended" stays for
+    `linger_ms`. That is final: whatever comes after it but ENDED is refused with number 0.
 
     Attributes:
         value: the encoded session, or None to leave it as it is (a checkpoint).

@@ -9,6 +9,7 @@ from typing import Any
 
 from recovery.entries import Kind, PayloadCodec, make_draft
 from recovery.records import Audience, Draft, Namespace, Room, ServerId, Sid
+from recovery.rooms import check_rooms
 from recovery.sessions import encode_user_session
 
 __all__ = ["Drafts"]
@@ -45,12 +46,16 @@ class Drafts:
             payload["requestId"] = request_id
         return self._make(Kind.BROADCAST, payload, namespace, audience.rooms)
 
-    def acknowledge(self, namespace: Namespace, server: ServerId, request_id: str, args: Sequence[Any]) -> Draft:
+    def acknowledge(
+        self, namespace: Namespace, server: ServerId, request_id: str, args: Sequence[Any]
+    ) -> Draft:
         """A client's acknowledgement, for the server that asked."""
         payload = {"requestId": request_id, "packet": list(args)}
         return self._make(Kind.ACK, payload, namespace, target=server)
 
-    def change_rooms(self, kind: Kind, namespace: Namespace, audience: Audience, rooms: Sequence[Room]) -> Draft:
+    def change_rooms(
+        self, kind: Kind, namespace: Namespace, audience: Audience, rooms: Sequence[Room]
+    ) -> Draft:
         """The audience enters (`Kind.JOIN`) or leaves (`Kind.LEAVE`) rooms."""
         payload = {"opts": _opts(audience, {}), "rooms": list(rooms)}
         return self._make(kind, payload, namespace, audience.rooms)
@@ -99,4 +104,5 @@ class Drafts:
 
 
 def _opts(audience: Audience, flags: Mapping[str, bool]) -> dict[str, Any]:
+    check_rooms(audience.excluded)
     return {"rooms": list(audience.rooms), "except": list(audience.excluded), "flags": dict(flags)}

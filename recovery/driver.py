@@ -29,7 +29,7 @@ def run(flow: Flow[R], perform: Callable[[Command[Any]], Any]) -> R:
         while True:
             try:
                 reply = perform(command)
-            except Exception as exc:  # whatever it is belongs to the flow
+            except Exception as exc:  # noqa: BLE001 - whatever it is belongs to the flow
                 command = flow.throw(exc)
             else:
                 command = flow.send(reply)
@@ -47,7 +47,7 @@ async def run_async(flow: Flow[R], perform: Callable[[Command[Any]], Awaitable[A
         while True:
             try:
                 reply = await perform(command)
-            except Exception as exc:  # whatever it is belongs to the flow
+            except Exception as exc:  # noqa: BLE001 - whatever it is belongs to the flow
                 command = flow.throw(exc)
             else:
                 command = flow.send(reply)

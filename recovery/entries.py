@@ -14,15 +14,15 @@ Whatever is read here may have been written by anybody: decoding checks every ty
 
 import base64
 import json as standard_json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Protocol
-
-import msgpack
+from typing import Any, Protocol, TypeGuard
 
 from recovery.errors import EncodingError, MalformedError
+from recovery.packing import ExtHook, is_list, is_map, keep_extension, pack, unpack
 from recovery.records import Audience, Draft, Entry, Namespace, Room, ServerId
+from recovery.rooms import check_rooms
 
 __all__ = [
     "Head",
@@ -82,7 +82,7 @@ class JsonModule(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PayloadCodec:
-    """Turns payloads into the ``data`` field and back, without losing what the client would see.
+    r"""Turns payloads into the ``data`` field and back, without losing what the client would see.
 
     Attributes:
         json: the JSON module of the python-socketio server.
@@ -92,14 +92,14 @@ class PayloadCodec:
         ext_hook: as of `msgpack.unpackb`.
 
     >>> codec = PayloadCodec()
-    >>> codec.decode(codec.encode({"packet": {"data": ["news", b"\\x00"]}}))
-    {'packet': {'data': ['news', b'\\x00']}}
+    >>> codec.decode(codec.encode({"packet": {"data": ["news", b"\x00"]}}))
+    {'packet': {'data': ['news', b'\x00']}}
     """
 
     json: JsonModule = standard_json
     prefer_msgpack: bool = False
     default: Callable[[Any], Any] | None = None
-    ext_hook: Callable[[int, bytes], Any] = msgpack.ExtType
+    ext_hook: ExtHook = keep_extension
 
     def encode(self, payload: Payload) -> bytes:
         """Return the ``data`` field for a payload.
@@ -110,7 +110,8 @@ class PayloadCodec:
         """
         try:
             if self.prefer_msgpack or _contains_binary(payload):
-                return base64.b64encode(msgpack.packb(payload, default=self.default))
+                _check_keys(payload)
+                return base64.b64encode(pack(payload, default=self.default))
             return self.json.dumps(payload, separators=(",", ":")).encode()
         except (TypeError, ValueError, OverflowError, RecursionError) as exc:
             raise EncodingError(f"cannot encode the data of this packet: {exc}") from exc
@@ -125,13 +126,13 @@ class PayloadCodec:
             payload = self.json.loads(raw.decode()) if raw[:1] == b"{" else self._unpack(raw)
         except Exception as exc:  # decoders and hooks raise whatever they like; none may stop the reader
             raise MalformedError(f"entry data of {len(raw)} bytes cannot be decoded: {exc}") from exc
-        if not isinstance(payload, dict):
+        if not is_map(payload):
             raise MalformedError(f"entry data is a {type(payload).__name__}, expected an object")
         return payload
 
     def _unpack(self, raw: bytes) -> Any:
         packed = base64.b64decode(raw, validate=True)
-        return msgpack.unpackb(packed, ext_hook=self.ext_hook, strict_map_key=False)
+        return unpack(packed, ext_hook=self.ext_hook)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +162,12 @@ def make_draft(
     rooms: Sequence[Room] = (),
     target: ServerId | None = None,
 ) -> Draft:
-    """Return an entry ready to be appended; raises `EncodingError` like `PayloadCodec.encode`."""
+    """Return an entry ready to be appended.
+
+    Raises:
+        EncodingError: data or a room cannot be stored.
+    """
+    check_rooms(rooms)
     fields = [
         (b"uid", server.encode()),
         (b"nsp", namespace.encode()),
@@ -206,22 +212,39 @@ def decode_audience(payload: Payload) -> tuple[Audience, Mapping[str, Any]]:
         MalformedError: ``opts`` is not as that function writes it.
     """
     opts = payload.get("opts")
-    if not isinstance(opts, dict):
+    if not is_map(opts):
         raise MalformedError("entry has no 'opts' object")
     flags = opts.get("flags")
     audience = Audience(_read_rooms(opts.get("rooms")), _read_rooms(opts.get("except")))
-    return audience, flags if isinstance(flags, dict) else {}
+    return audience, flags if is_map(flags) else {}
 
 
 def _read_rooms(value: object) -> tuple[Room, ...]:
-    if not isinstance(value, list) or not all(isinstance(room, str | int) for room in value):
-        raise MalformedError(f"{str(value)[:40]!r} is not a list of rooms (strings or integers)")
+    if not is_list(value) or not all(isinstance(room, str | int) for room in value):
+        raise MalformedError("expected a list of rooms (strings or integers)")
     return tuple(value)
 
 
+def _check_keys(value: object) -> None:
+    """Raise `TypeError` for a map whose keys MessagePack writes but cannot read back."""
+    if is_map(value):
+        for key in value:
+            if not isinstance(key, str | int | float | bytes | None):
+                raise TypeError(f"a {type(key).__name__} cannot be the key of a map")
+    for item in _items(value):
+        _check_keys(item)
+
+
 def _contains_binary(value: object) -> bool:
-    if isinstance(value, bytes | bytearray):
-        return True
-    if isinstance(value, dict):
-        return any(map(_contains_binary, value.values()))
-    return isinstance(value, list | tuple) and any(map(_contains_binary, value))
+    return isinstance(value, bytes | bytearray) or any(map(_contains_binary, _items(value)))
+
+
+def _items(value: object) -> Iterable[Any]:
+    """What is inside a map, a list or a tuple."""
+    if is_map(value):
+        return value.values()
+    return value if is_list(value) or _is_tuple(value) else ()
+
+
+def _is_tuple(value: object) -> TypeGuard[tuple[Any, ...]]:
+    return isinstance(value, tuple)

@@ -7,11 +7,11 @@ Node's ``persistSession()`` writes the map ``{sid, pid, rooms, data}``; we add `
 import base64
 from typing import Any
 
-import msgpack
-
 from recovery.errors import EncodingError, MalformedError
 from recovery.offsets import parse_offset
+from recovery.packing import is_map, pack, unpack
 from recovery.records import Epoch, Namespace, Pid, Room, RoomChange, SavedSession, Sid
+from recovery.rooms import check_rooms
 
 __all__ = ["decode_session", "decode_user_session", "encode_session", "encode_user_session"]
 
@@ -29,11 +29,12 @@ def encode_user_session(data: object) -> bytes:
     Traceback (most recent call last):
     recovery.errors.EncodingError: session data cannot be saved: can not serialize 'set' object ...
     """
-    if not isinstance(data, dict):
+    if not is_map(data):
         raise EncodingError(f"session data must be a dict, got {type(data).__name__}")
     try:
-        return _pack(data)
-    except (TypeError, ValueError, OverflowError, RecursionError) as exc:
+        unpack(pack({"data": data}, dates=True), dates=True)  # what can be written cannot always be read
+        return pack(data, dates=True)
+    except Exception as exc:
         raise EncodingError(
             f"session data cannot be saved: {exc} (use dicts, lists, text, bytes, numbers, booleans, None"
             " and aware datetimes)"
@@ -45,7 +46,7 @@ def decode_user_session(packed: object) -> dict[str, Any]:
     try:
         if not isinstance(packed, bytes):
             raise MalformedError(f"expected bytes, got {type(packed).__name__}")
-        return _user_session(msgpack.unpackb(packed, timestamp=3, strict_map_key=False))
+        return _user_session(unpack(packed, dates=True))
     except Exception as exc:  # unpackers raise many types; all mean the same to the caller
         raise MalformedError(f"session data cannot be read: {exc!r}") from exc
 
@@ -53,12 +54,13 @@ def decode_user_session(packed: object) -> dict[str, Any]:
 def encode_session(session: SavedSession) -> bytes:
     """Return a session as the store keeps it; raises `EncodingError` like `encode_user_session`."""
     encode_user_session(session.data)
+    check_rooms(session.rooms)
     history = [
         [room, [[str(change.offset), change.entered] for change in changes]]
         for room, changes in session.history.items()
     ]
     return base64.b64encode(
-        _pack(
+        pack(
             {
                 "sid": session.sid,
                 "pid": session.pid,
@@ -69,7 +71,8 @@ def encode_session(session: SavedSession) -> bytes:
                 "start": str(session.start),
                 "position": str(session.position),
                 "history": history,
-            }
+            },
+            dates=True,
         )
     )
 
@@ -81,7 +84,7 @@ def decode_session(value: bytes) -> SavedSession:
         MalformedError: it was not written by us, or by a newer release in another form.
     """
     try:
-        fields = msgpack.unpackb(base64.b64decode(value, validate=True), timestamp=3, strict_map_key=False)
+        fields = unpack(base64.b64decode(value, validate=True), dates=True)
         return SavedSession(
             sid=Sid(_text(fields["sid"])),
             pid=Pid(_text(fields["pid"])),
@@ -97,11 +100,6 @@ def decode_session(value: bytes) -> SavedSession:
         raise MalformedError(f"saved session of {len(value)} bytes cannot be read: {exc!r}") from exc
 
 
-def _pack(value: object) -> bytes:
-    packed: bytes = msgpack.packb(value, datetime=True)
-    return packed
-
-
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise MalformedError(f"expected text, got {type(value).__name__}")
@@ -115,7 +113,7 @@ def _room(value: object) -> Room:
 
 
 def _user_session(value: object) -> dict[str, Any]:
-    if not isinstance(value, dict):
+    if not is_map(value):
         raise MalformedError(f"expected session data, got {type(value).__name__}")
     return value
 

@@ -172,10 +172,12 @@ class Play:
         self.ledger.note_returning(name, time.time())
         give_up = time.monotonic() + _GIVE_UP
         while True:
+            began = time.monotonic()
             try:
                 accepted = await self._clients[name].connect(server.url)
             except (ConnectRefusedError, OSError) as exc:
-                self.problems.append(f"{name} could not connect to {server.name}: {exc!r}")
+                took = f"within {time.monotonic() - began:.3f} s"
+                self.problems.append(f"{name} could not connect to {server.name}, {took}: {exc!r}")
                 if time.monotonic() > give_up:
                     raise
                 await asyncio.sleep(_TICK)

@@ -1,0 +1,1 @@
+"""The asyncio runtime: performs what flows ask for."""

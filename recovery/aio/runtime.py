@@ -21,8 +21,8 @@ from recovery.core.dispatcher import Dispatcher
 from recovery.core.effects import Effect
 from recovery.core.packets import FrameCodec
 from recovery.core.replay_log import ReplayLog
-from recovery.driver import run_async
 from recovery.drafts import Drafts
+from recovery.driver import run_async
 from recovery.entries import PayloadCodec
 from recovery.errors import StoreError, StoreUnavailableError
 from recovery.flows.backfill import complete_log
@@ -119,7 +119,9 @@ class Runtime(Generic[F]):
         }
 
     async def start(self) -> None:
-        """Begin to read (a process that only emits need not); return when the position is known. May be called often.
+        """Begin to read, and return when the position is known. May be called often.
+
+        A process that only emits need not do so.
 
         Raises:
             StoreUnavailableError: the store did not answer in time; the attempts go on.
@@ -140,14 +142,14 @@ class Runtime(Generic[F]):
         """Append an entry; raises `PublishError`."""
         return await self._publisher.publish(draft)
 
-    async def passed(self, offset: Offset, timeout: float) -> bool:
-        """Wait until everything up to an offset is dispatched; False after `timeout` seconds."""
+    async def passed(self, offset: Offset, patience: float) -> bool:
+        """Wait until everything up to an offset is dispatched; False after `patience` seconds."""
         if self.dispatcher.position >= offset:
             return True
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heappush(self._passing, (offset, next(self._tie), done))
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(patience):
                 await done
         except TimeoutError:
             return False
@@ -196,6 +198,7 @@ class Runtime(Generic[F]):
             count=self._settings.read_count,
             block_ms=round(self._settings.block_time * 1000),
             retention_ms=self._retention_ms(),
+            max_len=self._settings.max_len,
             doubtful=doubtful,
         )
 

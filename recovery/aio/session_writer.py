@@ -2,15 +2,15 @@
 
 Only the newest write of a session under one claim is sent when several wait, and all who wait are told its
 outcome. Writes under different claims are never merged: an old connection's last word may come after the
-new one's first, and each has an outcome of its own.
+new one's first, and each has an outcome of its own. Nor is anything merged into a session's end.
 """
 
 import asyncio
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from recovery.commands import AsyncStore, Overtaken, Saved, SaveSession
 from recovery.errors import SaveError, StoreError, StoreUnavailableError
-from recovery.records import Pid
+from recovery.records import HolderState, Pid
 
 __all__ = ["SessionWriter"]
 
@@ -21,7 +21,7 @@ _PAUSE = 0.05  # seconds between two attempts
 @dataclass(slots=True)
 class _Write:
     command: SaveSession
-    waiters: list[asyncio.Future[Saved | Overtaken]] = field(default_factory=list)
+    waiters: list[asyncio.Future[Saved | Overtaken]]
 
 
 class SessionWriter:
@@ -35,7 +35,7 @@ class SessionWriter:
     def __init__(self, store: AsyncStore, *, timeout: float) -> None:
         self._store = store
         self._timeout = timeout
-        self._waiting: dict[tuple[Pid, int], _Write] = {}
+        self._waiting: dict[tuple[Pid, int, bool], _Write] = {}
         self._task: asyncio.Task[None] | None = None
 
     async def write(self, command: SaveSession) -> Saved | Overtaken:
@@ -45,10 +45,10 @@ class SessionWriter:
             SaveError: the store did not confirm it; it may be in force all the same.
         """
         outcome: asyncio.Future[Saved | Overtaken] = asyncio.get_running_loop().create_future()
-        key = (command.pid, command.number)
+        key = (command.pid, command.number, command.state is HolderState.ENDED)
         write = self._waiting.get(key)
         if write is None:
-            write = self._waiting[key] = _Write(command)
+            write = self._waiting[key] = _Write(command, [])
         else:
             write.command = _newest(write.command, command)
         write.waiters.append(outcome)

@@ -1,4 +1,4 @@
-"""One client in one namespace on this server, as the core sees it.
+r"""One client in one namespace on this server, as the core sees it.
 
 1. A connection is *held* from the moment its CONNECT arrived until the application has accepted it.
    What is addressed to it meanwhile waits, in order.
@@ -9,7 +9,7 @@
 .. code-block:: text
 
     HELD --accept--> LIVE --end--> ENDED
-      \\--refuse, or the transport dies--^
+      \--refuse, or the transport dies--^
 """
 
 from collections.abc import Callable, Mapping, Sequence

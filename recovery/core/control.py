@@ -11,6 +11,7 @@ from typing import Any
 from recovery.core.packets import AckRequest, StoredEntry
 from recovery.entries import Head, Kind, Payload, PayloadCodec, decode_audience
 from recovery.errors import MalformedError
+from recovery.packing import is_list
 from recovery.records import Audience, Namespace, Room, ServerId, Sid
 from recovery.sessions import decode_user_session
 
@@ -120,7 +121,7 @@ def read_control(stored: StoredEntry[Any], codec: PayloadCodec) -> Control:
 
 def _rooms_change(head: Head, payload: Payload) -> RoomsChange:
     rooms = payload.get("rooms")
-    if not isinstance(rooms, list) or not all(isinstance(room, str | int) for room in rooms):
+    if not is_list(rooms) or not all(isinstance(room, str | int) for room in rooms):
         raise MalformedError("'rooms' is not a list of rooms (strings or integers)")
     audience, _ = decode_audience(payload)
     return RoomsChange(head.namespace, audience, rooms, entered=head.kind is Kind.JOIN)
@@ -145,12 +146,12 @@ def _release(head: Head, payload: Payload) -> Release:
 
 
 def _session_change(head: Head, payload: Payload) -> SessionChange:
-    return SessionChange(head.namespace, Audience(head.rooms or ()), decode_user_session(payload.get("session")))
+    return SessionChange(head.namespace, _one_client(head), decode_user_session(payload.get("session")))
 
 
 def _session_request(head: Head, payload: Payload) -> SessionRequest:
     request = AckRequest(head.server, _text(payload, "requestId"))
-    return SessionRequest(head.namespace, Audience(head.rooms or ()), request)
+    return SessionRequest(head.namespace, _one_client(head), request)
 
 
 def _session_answer(_head: Head, payload: Payload) -> SessionAnswer:
@@ -159,7 +160,7 @@ def _session_answer(_head: Head, payload: Payload) -> SessionAnswer:
 
 def _acknowledgement(_head: Head, payload: Payload) -> Acknowledgement:
     args = payload.get("packet")
-    if not isinstance(args, list):
+    if not is_list(args):
         raise MalformedError("'packet' is not a list of arguments")
     return Acknowledgement(_text(payload, "requestId"), args)
 
@@ -175,6 +176,12 @@ _READERS: Mapping[Kind, Callable[[Head, Payload], Control]] = {
     Kind.SESSION: _session_answer,
     Kind.ACK: _acknowledgement,
 }
+
+
+def _one_client(head: Head) -> Audience:
+    if head.rooms is None or len(head.rooms) != 1:
+        raise MalformedError("'to' does not name one client")
+    return Audience(head.rooms)
 
 
 def _text(payload: Payload, name: str) -> str:

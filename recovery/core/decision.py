@@ -5,11 +5,11 @@ Pure functions over what the client presents and what the store said. The store 
 """
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from recovery.offsets import Offset, parse_offset
+from recovery.packing import is_map
 from recovery.reasons import Reason
 from recovery.records import Pid
 
@@ -49,7 +49,7 @@ def read_auth(auth: object) -> tuple[Presented, Any]:
     >>> read_auth({"pid": 42})[0].reason
     <Reason.MALFORMED: 'malformed'>
     """
-    if not isinstance(auth, Mapping) or "pid" not in auth:
+    if not is_map(auth) or "pid" not in auth:
         return Presented(), auth
     rest = {key: value for key, value in auth.items() if key not in {"pid", "offset"}}
     return _read(auth["pid"], auth.get("offset")), rest or None

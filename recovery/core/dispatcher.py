@@ -84,6 +84,7 @@ class Dispatcher(Generic[F]):
         self._frames = frames
         self._clients: dict[tuple[Namespace, Sid], Connection[F]] = {}
         self._members: dict[tuple[Namespace, Room | None], dict[Connection[F], None]] = {}
+        self._indexed: dict[Connection[F], set[Room | None]] = {}
         self._leaving: list[tuple[Offset, int, Connection[F], Room]] = []
         self._tie = count()
 
@@ -103,13 +104,30 @@ class Dispatcher(Generic[F]):
     def add(self, connection: Connection[F]) -> None:
         """Take in a connection; entries after `position` are for it from now on."""
         self._clients[connection.namespace, connection.sid] = connection
-        for room in (_EVERYONE, *connection.membership.rooms_ever()):
+        self._indexed[connection] = set()
+        self._index(connection, _EVERYONE)
+        for room in connection.membership.rooms_ever():
             self._index(connection, room)
+            if not connection.membership.is_in(room):
+                heappush(
+                    self._leaving, (connection.membership.latest(room), next(self._tie), connection, room)
+                )
 
-    def hold(self, connection: Connection[F], packets: Sequence[StoredEntry[F]]) -> None:
-        """Let a held connection have packets that it missed, before anything newer."""
+    def hold(self, connection: Connection[F], packets: Sequence[StoredEntry[F]]) -> int:
+        """Let a held connection have packets that it missed, before anything newer; return how many.
+
+        One that cannot be encoded is left out, as it was for every live client.
+        """
+        held = 0
         for packet in packets:
-            connection.hold(packet.frames(self.codec, self._frames, with_offset=connection.with_offsets))
+            try:
+                frames = packet.frames(self.codec, self._frames, with_offset=connection.with_offsets)
+            except EncodingError as exc:
+                self._skip(packet.offset, exc)
+                continue
+            connection.hold(frames)
+            held += 1
+        return held
 
     def end(self, connection: Connection[F]) -> None:
         """Let a connection go: nothing more is delivered to it. Harmless if it has ended already."""
@@ -118,7 +136,7 @@ class Dispatcher(Generic[F]):
         connection.change(Phase.ENDED)
         connection.ended_at = self.position
         del self._clients[connection.namespace, connection.sid]
-        for room in (_EVERYONE, *connection.membership.rooms_ever()):
+        for room in self._indexed.pop(connection):
             self._unindex(connection, room)
 
     def enter(self, connection: Connection[F], room: Room) -> None:
@@ -158,7 +176,7 @@ class Dispatcher(Generic[F]):
                     effects.extend(self._broadcast(stored))
                 else:
                     effects.extend(self._control(stored))
-            except (MalformedError, EncodingError) as exc:
+            except Exception as exc:  # noqa: BLE001 - whatever is in an entry, the reader must go on
                 self._skip(entry.offset, exc)
         self._forget_left()
         return effects
@@ -189,19 +207,19 @@ class Dispatcher(Generic[F]):
         event = stored.broadcast(self.codec)
         for connection in self._addressed(head.namespace, event.audience, stored.offset):
             if event.ack is not None:
-                self._deliver_with_ack(connection, event)
-                continue
-            frames = stored.frames(self.codec, self._frames, with_offset=connection.with_offsets)
-            if connection.deliver(frames) > self.max_client_buffer:
+                waiting = self._deliver_with_ack(connection, event)
+            else:
+                frames = stored.frames(self.codec, self._frames, with_offset=connection.with_offsets)
+                waiting = connection.deliver(frames)
+            if waiting > self.max_client_buffer:
                 yield Overflowed(connection)
 
-    def _deliver_with_ack(self, connection: Connection[F], event: Broadcast) -> None:
+    def _deliver_with_ack(self, connection: Connection[F], event: Broadcast) -> int:
         assert event.ack is not None, "the caller has looked"
         frames = self._frames.event_with_ack(connection.namespace, connection.sid, event.args, event.ack)
         if connection.connect_sent:
-            connection.send(frames)  # it has no place in the order, so it need not wait for a replay
-        else:
-            connection.deliver(frames)
+            return connection.send(frames)  # it has no place in the order: it need not wait for a replay
+        return connection.deliver(frames)
 
     def _control(self, stored: StoredEntry[F]) -> Iterator[Effect[F]]:
         head = stored.head
@@ -260,9 +278,7 @@ class Dispatcher(Generic[F]):
     def _anyone_in(self, namespace: Namespace, rooms: Sequence[Room]) -> bool:
         return any((namespace, room) in self._members for room in rooms or (_EVERYONE,))
 
-    def _addressed(
-        self, namespace: Namespace, audience: Audience, offset: Offset
-    ) -> Iterator[Connection[F]]:
+    def _addressed(self, namespace: Namespace, audience: Audience, offset: Offset) -> Iterator[Connection[F]]:
         """Clients here that a packet at this offset is for, each once."""
         groups = [self._members.get((namespace, room)) for room in audience.rooms or (_EVERYONE,)]
         found = [group for group in groups if group]
@@ -277,13 +293,16 @@ class Dispatcher(Generic[F]):
         self._forget_left()
 
     def _forget_left(self) -> None:
-        """Take clients out of the index of rooms that they left, once everything before that is dispatched."""
+        """Take clients out of the index of rooms that they left, once all before that is dispatched."""
         while self._leaving and self._leaving[0][0] <= self.position:
             _, _, connection, room = heappop(self._leaving)
-            if room != connection.sid and not connection.membership.is_in(room):
+            indexed = self._indexed.get(connection, set())
+            if room in indexed and not connection.membership.is_in(room):
+                indexed.discard(room)
                 self._unindex(connection, room)
 
     def _index(self, connection: Connection[F], room: Room | None) -> None:
+        self._indexed[connection].add(room)
         self._members.setdefault((connection.namespace, room), {})[connection] = None
 
     def _unindex(self, connection: Connection[F], room: Room | None) -> None:

@@ -92,6 +92,11 @@ class Membership:
         history = self._changes.get(room, ())
         return room == self.sid or (len(history) > 0 and history[-1].entered)
 
+    def latest(self, room: Room | None = None) -> Offset:
+        """The offset of the last change of a room, or of any; the start if there is none."""
+        histories = self._changes.values() if room is None else [self._changes.get(room, [])]
+        return max((history[-1].offset for history in histories if history), default=self.start)
+
     def rooms_ever(self) -> Iterator[Room]:
         """The rooms that it is or was in, as far as history is kept."""
         yield self.sid

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from recovery.entries import Head, Kind, Payload, PayloadCodec, decode_audience, read_head
-from recovery.errors import MalformedError
+from recovery.errors import EncodingError, MalformedError
+from recovery.packing import is_list, is_map
 from recovery.records import Audience, Entry, Namespace, ServerId, Sid
 
 __all__ = ["AckRequest", "Broadcast", "FrameCodec", "StoredEntry"]
@@ -81,7 +82,7 @@ class StoredEntry(Generic[F]):
         self._frames: dict[bool, Sequence[F]] = {}
 
     @classmethod
-    def read(cls, entry: Entry) -> "StoredEntry[F]":
+    def read(cls, entry: Entry) -> "StoredEntry[Any]":
         """Read the head of an entry; raises `MalformedError`."""
         return cls(entry, read_head(entry))
 
@@ -96,21 +97,28 @@ class StoredEntry(Generic[F]):
         return self._broadcast
 
     def frames(self, codec: PayloadCodec, encode: FrameCodec[F], *, with_offset: bool) -> Sequence[F]:
-        """Encode the event, once with its offset as the last argument and once without."""
+        """Encode the event, once with its offset as the last argument and once without.
+
+        Raises:
+            EncodingError: the front end cannot send what another server could store.
+        """
         if with_offset not in self._frames:
             assert self.head is not None, "only entries with a head are delivered"
             args = list(self.broadcast(codec).args)
             if with_offset:
                 args.append(str(self.offset))
-            self._frames[with_offset] = encode.event(self.head.namespace, args)
+            try:
+                self._frames[with_offset] = encode.event(self.head.namespace, args)
+            except Exception as exc:  # encoders and hooks raise whatever they like
+                raise EncodingError(f"the packet at {self.offset} cannot be sent: {exc}") from exc
         return self._frames[with_offset]
 
     def _decode(self, codec: PayloadCodec) -> Broadcast:
         payload = self.payload(codec)
         audience, flags = decode_audience(payload)
         packet = payload.get("packet")
-        args = packet.get("data") if isinstance(packet, dict) else None
-        if not isinstance(args, list) or not args or not isinstance(args[0], str):
+        args = packet.get("data") if is_map(packet) else None
+        if not is_list(args) or not args or not isinstance(args[0], str):
             raise MalformedError(f"entry {self.offset} has no event in 'packet'")
         return Broadcast(
             args=args,

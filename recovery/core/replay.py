@@ -67,7 +67,9 @@ def find_missed(
     return Replay(tuple(packets))
 
 
-def _entries_for(log: ReplayLog[Any], connection: Connection[Any], *, after: Offset) -> Iterator[StoredEntry[Any]]:
+def _entries_for(
+    log: ReplayLog[Any], connection: Connection[Any], *, after: Offset
+) -> Iterator[StoredEntry[Any]]:
     """Entries that may concern the client; its rooms may grow while they are walked through."""
     rooms = set(connection.membership.rooms_ever())
     while True:

@@ -25,7 +25,7 @@ from recovery.core.connection import Connection
 from recovery.core.decision import Presented, floor_of
 from recovery.core.dispatcher import Dispatcher
 from recovery.core.membership import Membership
-from recovery.core.replay import Replay, find_missed
+from recovery.core.replay import find_missed
 from recovery.drafts import Drafts
 from recovery.errors import MalformedError, StoreError
 from recovery.flows.steps import AwaitPosition, AwaitRelease, CompleteLog, Publish, Vacate
@@ -133,11 +133,17 @@ def _recover(
     if refusal is not None:
         return refusal
     moved_at = yield from _take_over(claim, dispatcher, drafts, settings)
-    target = max(claim.floor, claim.session.position, moved_at)
+    # A change of rooms may lie ahead of the position at which it was saved (`Dispatcher.edge`).
+    membership = Membership(claim.session.sid, claim.session.start, claim.session.history)
+    target = max(claim.floor, claim.session.position, membership.latest(), moved_at)
     passed: bool = yield AwaitPosition(target, settings.publish_timeout)
     if not passed:
         return Reason.STORE_UNAVAILABLE
-    return _restore(newcomer, pid, claim, dispatcher)
+    while (other := dispatcher.find(newcomer.namespace, claim.session.sid)) is not None:
+        if other.number > claim.claimed.number:
+            return Reason.SESSION_UNKNOWN  # somebody else presented the pid meanwhile, after us
+        yield Vacate(newcomer.namespace, claim.session.sid, claim.claimed.number)
+    return _restore(newcomer, pid, claim, membership, dispatcher)
 
 
 def _read_claim(claimed: Claimed, presented: Offset | None) -> _Claim:
@@ -161,9 +167,7 @@ def _check(claim: _Claim, presented: Offset | None, dispatcher: Dispatcher[F]) -
     return None if complete else Reason.OFFSET_TRIMMED
 
 
-def _take_over(
-    claim: _Claim, dispatcher: Dispatcher[F], drafts: Drafts, settings: Settings
-) -> Flow[Offset]:
+def _take_over(claim: _Claim, dispatcher: Dispatcher[F], drafts: Drafts, settings: Settings) -> Flow[Offset]:
     """End the old connection; return the offset at which the session changed hands."""
     session, number, holder = claim.session, claim.claimed.number, claim.claimed.holder
     yield Vacate(session.namespace, session.sid, number)
@@ -184,20 +188,18 @@ def _take_over(
 
 
 def _restore(
-    newcomer: Newcomer[F], pid: Pid, claim: _Claim, dispatcher: Dispatcher[F]
+    newcomer: Newcomer[F], pid: Pid, claim: _Claim, membership: Membership, dispatcher: Dispatcher[F]
 ) -> Connection[F] | Reason:
     """Replay into a held connection and join the dispatcher, with nothing in between."""
     session = claim.session
     if min(claim.floor, claim.applied) < dispatcher.log.start:
         return Reason.REPLAY_TOO_LARGE  # the log forgot the entries while we waited
-    if dispatcher.find(session.namespace, session.sid) is not None:
-        return Reason.SESSION_UNKNOWN  # somebody else presented the pid meanwhile, and was faster
     connection = Connection(
         namespace=newcomer.namespace,
         sid=session.sid,
         pid=pid,
         transport=newcomer.transport,
-        membership=Membership(session.sid, session.start, session.history),
+        membership=membership,
         send=newcomer.send,
         with_offsets=newcomer.with_offsets,
         recovery=Recovery(recovered=True),
@@ -216,19 +218,14 @@ def _restore(
     )
     if isinstance(missed, Reason):
         return missed
-    connection.recovery = _recovery(claim.claimed, missed)
-    dispatcher.add(connection)
-    dispatcher.hold(connection, missed.packets)
-    return connection
-
-
-def _recovery(claimed: Claimed, missed: Replay[F]) -> Recovery:
-    was_open = claimed.holder_state is HolderState.LIVE
-    return Recovery(
+    was_open = claim.claimed.holder_state is HolderState.LIVE
+    connection.recovery = Recovery(
         recovered=True,
-        replayed=len(missed.packets),
-        offline_for=None if was_open else claimed.since_ms / 1000,
+        replayed=dispatcher.hold(connection, missed.packets),
+        offline_for=None if was_open else claim.claimed.since_ms / 1000,
     )
+    dispatcher.add(connection)
+    return connection
 
 
 def _refuse(newcomer: Newcomer[F], dispatcher: Dispatcher[F], reason: Reason) -> Connection[F]:

@@ -30,7 +30,7 @@ def complete_log(log: ReplayLog[Any], back_to: Offset, *, count: int) -> Flow[bo
         upto = log.start
         entries: tuple[Entry, ...] = yield ReadBack(upto, count)
         if log.start != upto:
-            continue  # the log forgot entries while we were reading
+            return False  # it is full: new entries push out what we are about to add
         older = [entry for entry in entries if back_to < entry.offset]
         reached = len(older) < len(entries)
         if not entries or (not reached and len(entries) < count):
@@ -45,7 +45,7 @@ def _stored(entry: Entry) -> StoredEntry[Any]:
     try:
         return StoredEntry.read(entry)
     except MalformedError:
-        return StoredEntry(entry, None)  # nobody can get it, but its place counts
+        return StoredEntry[Any](entry, None)  # nobody can get it, but its place counts
 
 
 def _before(offset: Offset) -> Offset:

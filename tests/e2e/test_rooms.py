@@ -86,6 +86,19 @@ async def test_a_room_entered_while_away_counts_from_then_on(cluster: Cluster) -
     assert await cluster.last.rooms(client.sid) == {"red"}
 
 
+async def test_a_room_entered_while_the_disconnect_handler_runs_counts_from_then_on(cluster: Cluster) -> None:
+    client = await cluster.client()
+    await cluster.first.behave("disconnect", steps.gate("bye"))
+    await client.drop()
+    await cluster.first.wait_log("gate")
+    await cluster.last.run(steps.enter_room(client.sid, "red"), steps.emit("e", 1, to="red"))
+    await cluster.first.open_gate("bye")
+    await cluster.come_back(client)
+    await cluster.settle(client)
+    assert client.payloads() == [1]
+    assert await cluster.last.rooms(client.sid) == {"red"}
+
+
 @pytest.mark.core
 @pytest.mark.parametrize("way", ["leave", "close"])
 async def test_a_room_left_while_away_counts_until_then(cluster: Cluster, way: str) -> None:

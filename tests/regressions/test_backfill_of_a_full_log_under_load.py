@@ -4,8 +4,8 @@ Each entry that arrived during a read moved the log's start forward, and the flo
 as long as one entry came per round trip; everybody else who needed the log waited behind it.
 """
 
-from recovery.flows.backfill import complete_log
 from recovery.core.replay_log import ReplayLog
+from recovery.flows.backfill import complete_log
 from recovery.offsets import ORIGIN
 from tests.unit.builders import Frame, at, entry, event, stored
 

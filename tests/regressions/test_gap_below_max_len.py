@@ -5,9 +5,8 @@ never be full, so a burst longer than ``max_len`` between two reads left a gap t
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from collections.abc import AsyncIterator
 
 from recovery.aio.runtime import Runtime
 from recovery.commands import Append

@@ -8,10 +8,9 @@ import asyncio
 from typing import Any
 
 from recovery.aio.session_writer import SessionWriter
-from recovery.commands import Overtaken, Saved
-from recovery.records import HolderState, ServerId
+from recovery.commands import ClaimRefused, Overtaken, Saved
 from recovery.reasons import Reason
-from recovery.commands import ClaimRefused
+from recovery.records import HolderState, ServerId
 from recovery.stores.memory import AsyncMemoryStore
 from tests.contract.builders import claim, save
 

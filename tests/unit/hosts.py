@@ -11,8 +11,8 @@ from recovery.core.dispatcher import Dispatcher
 from recovery.core.effects import Effect, TakenOver
 from recovery.core.replay_log import ReplayLog
 from recovery.core.saving import save_command
-from recovery.driver import run
 from recovery.drafts import Drafts
+from recovery.driver import run
 from recovery.entries import PayloadCodec
 from recovery.flows.admission import Newcomer, admit
 from recovery.flows.backfill import complete_log

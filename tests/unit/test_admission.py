@@ -11,7 +11,7 @@ import pytest
 from freezegun import freeze_time
 from freezegun.api import FrozenDateTimeFactory
 
-from recovery.commands import ClaimSession, Command, GetStream
+from recovery.commands import Append, ClaimSession, Command, GetStream
 from recovery.core.connection import Connection, Phase
 from recovery.core.decision import Presented, read_auth
 from recovery.entries import Kind
@@ -210,9 +210,6 @@ def test_every_reason_has_its_case() -> None:
 # ---------------------------------------------------------------------- a refusal destroys nothing
 
 
-RETRYABLE = [case for _, case in CASES if case in {_malformed_offset, _beyond_the_end, _store_away}]
-
-
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -332,16 +329,13 @@ def test_a_client_that_received_nothing_and_presents_no_offset_recovers(host: Ho
 
 
 def test_ten_recoveries_in_a_row_without_traffic(host: Host, other: Host) -> None:
-    connection = host.connect()
-    for number in range(10):
-        here = (host, other)[number % 2]
-        (other, host)[number % 2].drop(connection) if number % 2 else host.drop(connection)
-        if connection.phase is not Phase.ENDED:
-            other.drop(connection)
-        connection = here.connect(_presented(connection))
-        assert connection.recovery.recovered
-        assert connection.recovery.replayed == 0
+    here, there = host, other
+    connection = here.connect()
+    for _ in range(10):
         here.drop(connection)
+        here, there = there, here
+        connection = here.connect(_presented(connection))
+        assert (connection.recovery.recovered, connection.recovery.replayed) == (True, 0)
 
 
 def test_an_offset_of_an_earlier_session_counts_as_none(host: Host) -> None:
@@ -381,10 +375,9 @@ def test_packets_that_are_not_recoverable_are_not_replayed(host: Host) -> None:
         host.drafts.broadcast(NSP, ["question"], audience(first.sid), request_id="1"),
         host.drafts.broadcast(NSP, ["plain"], audience()),
     )
-    host.connect(_presented(first), client=client)
-    assert client.events == [] or client.events == ["plain"]
     host.read()
-    assert client.events == ["plain"] or client.events == ["volatile", "plain"]
+    host.connect(_presented(first), client=client)
+    assert client.events == ["plain"]
 
 
 def test_a_behind_reader_catches_up_with_what_the_client_has_seen(host: Host, other: Host) -> None:
@@ -550,7 +543,5 @@ def test_of_two_presenters_one_after_the_other_the_later_one_has_the_session(
 
 
 def _append_with_cap(host: Host, max_len: int) -> Command[Any]:
-    from recovery.commands import Append
-
     draft = host.drafts.broadcast(NSP, ["e"], audience("nobody"))
     return Append(THERE, 1, (draft,), Epoch("e"), host.retention_ms, max_len)

@@ -1,0 +1,18 @@
+"""How long hypothesis searches: ``HYPOTHESIS_PROFILE=thorough pytest tests/properties`` for a long look.
+
+The default, ``ci``, is the same in every run, so that what fails there fails at your desk.
+"""
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+_SLOW_MACHINES = [HealthCheck.too_slow, HealthCheck.data_too_large]
+
+settings.register_profile(
+    "ci", max_examples=150, deadline=None, derandomize=True, print_blob=True, suppress_health_check=_SLOW_MACHINES
+)
+settings.register_profile(
+    "thorough", max_examples=5_000, deadline=None, print_blob=True, suppress_health_check=_SLOW_MACHINES
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
