@@ -77,9 +77,7 @@ class Gate:
         self._admitted: dict[tuple[str, str], Client] = {}
         self._connect = seams.hook(server, seams.HANDLE_CONNECT, self.handle_connect)
         self._send_packet = seams.hook(server, seams.SEND_PACKET, self.send_packet)
-        self._transport_closed = seams.hook(
-            server, seams.HANDLE_TRANSPORT_CLOSED, self.handle_transport_closed
-        )
+        self._transport_closed = seams.hook(server, seams.TRANSPORT_CLOSED, self.handle_transport_closed)
         self._disconnected = seams.disconnected(server)
 
     def take_admitted(self, transport: str, namespace: str) -> Client | None:

@@ -29,8 +29,8 @@ __all__ = [
     "CONNECT_ERROR",
     "EVENT",
     "HANDLE_CONNECT",
-    "HANDLE_TRANSPORT_CLOSED",
     "SEND_PACKET",
+    "TRANSPORT_CLOSED",
     "EioPacket",
     "abort",
     "accepts",
@@ -52,9 +52,9 @@ CONNECT_ERROR = sio_packet.CONNECT_ERROR
 EVENT = sio_packet.EVENT
 
 HANDLE_CONNECT = "_handle_connect"
-HANDLE_TRANSPORT_CLOSED = "_handle_eio_disconnect"
+TRANSPORT_CLOSED = "_handle_eio_disconnect"
 SEND_PACKET = "_send_packet"
-ASYNC_SERVER_NAMES = (HANDLE_CONNECT, HANDLE_TRANSPORT_CLOSED, SEND_PACKET, "_handle_disconnect")
+ASYNC_SERVER_NAMES = (HANDLE_CONNECT, TRANSPORT_CLOSED, SEND_PACKET, "_handle_disconnect")
 
 
 class EioPacket(Protocol):
@@ -91,7 +91,7 @@ def hook(server: Any, name: str, replacement: Callable[..., Awaitable[Any]]) -> 
     """Put `replacement` in place of a server's coroutine method, and return the original."""
     original: Callable[..., Awaitable[Any]] = getattr(server, name)
     setattr(server, name, replacement)
-    if name == HANDLE_TRANSPORT_CLOSED:
+    if name == TRANSPORT_CLOSED:
         server.eio.on("disconnect", replacement)
     return original
 

@@ -76,7 +76,7 @@ class SessionWriter:
         while writes:
             outcomes = await self._store.execute_many([write.command for write in writes])
             late = loop.time() + _PAUSE > deadline
-            again = []
+            again: list[_Write] = []
             for write, outcome in zip(writes, outcomes, strict=True):
                 if isinstance(outcome, StoreUnavailableError) and not late:
                     again.append(write)

@@ -9,12 +9,11 @@ from recovery.core.connection import Connection
 from recovery.core.dispatcher import Dispatcher
 from recovery.core.membership import Membership
 from recovery.core.replay import Replay, find_missed
-from recovery.records import Entry, Recovery, Room, Sid
+from recovery.core.saving import save_command
+from recovery.records import Entry, Epoch, HolderState, ServerId
 from recovery.sessions import decode_session
 from tests.properties.histories import ROOMS, SID, Action, Emit, Own, events_due, histories, stream_of
-from tests.unit.builders import NSP, PID, Client, Frame, at, make_connection, make_dispatcher
-from recovery.core.saving import save_command
-from recovery.records import Epoch, HolderState, ServerId
+from tests.unit.builders import Client, Frame, at, make_connection, make_dispatcher
 
 own_changes = st.lists(st.tuples(st.sampled_from(ROOMS), st.booleans()), max_size=2)
 
