@@ -79,11 +79,9 @@ class AsyncEffects:
     async def vacate(self, step: Vacate) -> None:
         """End this server's connection of a client, and wait for its disconnect handler."""
         client = self._clients.find(step.namespace, step.sid)
-        if client is None:
-            return
-        if client.connection.number < step.number:
+        if client is not None and client.connection.number < step.number:
             self.evict(client)
-        await client.gone
+            await client.gone
 
     def interrupt(self) -> None:
         """Close all transports: their clients come back, and are recovered or told."""

@@ -97,7 +97,11 @@ class Gate:
         self._connecting.add(place)
         try:
             presented, auth = read_auth(data)
-            client = await self._admit(eio_sid, name, presented, auth)
+            try:
+                client = await self._admit(eio_sid, name, presented, auth)
+            except Exception:  # of the settings `identity` and `wants_offsets`
+                await self._refuse(eio_sid, name)
+                raise
             if not seams.is_open(self._server, eio_sid):
                 self._runtime().dispatcher.end(client.connection)
                 self._clients.remove(client)
@@ -136,6 +140,7 @@ class Gate:
         dispatcher = self._runtime().dispatcher
         away = [client for client in self._clients.on(eio_sid) if client.connection.phase is Phase.LIVE]
         for client in away:
+            client.closed_at = asyncio.get_running_loop().time()
             dispatcher.end(client.connection)
         recoverable = [client for client in away if client.saved]
         socket = seams.socket_of(self._server, eio_sid)
@@ -145,7 +150,7 @@ class Gate:
         await asyncio.gather(*saves)
         await self._transport_closed(eio_sid, *reason)
         for client in recoverable:
-            self._sessions().save_later(client, HolderState.AWAY)
+            self._sessions().save_later(client, HolderState.AWAY, whole=False)
 
     async def _admit(self, eio_sid: str, namespace: Namespace, presented: Presented, auth: Any) -> Client:
         environ = self._server.environ.get(eio_sid, {})

@@ -4,6 +4,7 @@ It replaces `socketio.AsyncRedisManager` and its like: emits, rooms and disconne
 that all servers of the cluster share, and whose recent part answers what a client missed.
 """
 
+import asyncio
 import itertools
 import secrets
 from collections.abc import Callable, Collection, Mapping
@@ -29,7 +30,7 @@ from recovery.commands import AsyncStore
 from recovery.core.connection import Phase
 from recovery.core.packets import AckRequest
 from recovery.entries import JsonModule, Kind
-from recovery.errors import ConfigurationError
+from recovery.errors import ConfigurationError, PublishError, StoreUnavailableError
 from recovery.records import Audience, HolderState, Namespace, Recovery, Room, Sid
 from recovery.rooms import check_rooms
 from recovery.settings import Settings, SettingsOptions
@@ -103,6 +104,8 @@ class AsyncRecoveryManager(AsyncManager):
         self._gate: Gate | None = None
         self._live_runtime: Runtime[EioPacket] | None = None
         self._live_sessions: Sessions | None = None
+        self._checkpoints: asyncio.Task[Any] | None = None
+        self._closed = False
 
     # What python-socketio calls ------------------------------------------------------------------------
 
@@ -303,11 +306,21 @@ class AsyncRecoveryManager(AsyncManager):
         return {} if self._gate is None else dict(self._gate.outcomes)
 
     async def close(self) -> None:
-        """Write what is left to write, end all tasks, and let go of the store. Harmless when repeated."""
-        runtime, self._live_runtime = self._live_runtime, None
+        """Close all connections, write what is left to write, and end all tasks. Harmless when repeated.
+
+        The sessions stay recoverable, on other servers or on this one's successor. The manager cannot be
+        used again.
+        """
+        runtime = self._live_runtime
+        if runtime is None or self._closed:
+            return
+        self._closed = True
+        if self._checkpoints is not None:
+            self._checkpoints.cancel()
+        transports = self._clients.transports()
+        await asyncio.gather(*(seams.abort(self.server, transport) for transport in transports))
         await self._background.finish(patience=self.settings.publish_timeout)
-        if runtime is not None:
-            await runtime.close()
+        await runtime.close()
 
     # Inside --------------------------------------------------------------------------------------------
 
@@ -333,7 +346,7 @@ class AsyncRecoveryManager(AsyncManager):
                 lost=self._lose,
             )
             if self.server is not None:
-                self._background.start(self._live_sessions.keep_checkpoints())
+                self._checkpoints = self._background.start(self._live_sessions.keep_checkpoints())
         return self._live_runtime
 
     def _sessions(self) -> Sessions:
@@ -343,8 +356,12 @@ class AsyncRecoveryManager(AsyncManager):
 
     async def _follow_stream(self) -> None:
         """A server that emits must read, too, or its own clients would get nothing."""
-        if self.server is not None:
+        if self.server is None:
+            return
+        try:
             await self._runtime().start()
+        except StoreUnavailableError as exc:
+            raise PublishError(f"the packet was not stored: {exc}", maybe_stored=False) from exc
 
     def _retention_ms(self) -> int:
         eio = None if self.server is None else self.server.eio

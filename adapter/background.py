@@ -16,11 +16,12 @@ class Background:
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
 
-    def start(self, coroutine: Coroutine[Any, Any, Any]) -> None:
-        """Run a coroutine in a task of its own."""
+    def start(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run a coroutine in a task of its own, and return that."""
         task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._done)
+        return task
 
     async def finish(self, patience: float) -> None:
         """Wait for all tasks at most `patience` seconds, then cancel what is left."""

@@ -23,6 +23,7 @@ class Client:
 
     Attributes:
         saved: its session is in the store under its claim.
+        closed_at: when its transport closed, on the loop's clock.
         doomed: the application disconnected it from within its connect handler.
         gone: done when its disconnect handler has finished and its sid is free.
     """
@@ -30,6 +31,7 @@ class Client:
     connection: EioConnection
     saved: bool = False
     doomed: bool = False
+    closed_at: float | None = None
     gone: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     @property

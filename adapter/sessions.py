@@ -58,12 +58,20 @@ class Sessions:
             server=self._runtime.server,
             epoch=self._runtime.epoch,
             position=self._runtime.dispatcher.position,
-            window_ms=self._settings.window_ms,
+            window_ms=self._window_ms(client),
             retention_ms=self._retention_ms(),
             whole=whole,
             create=create,
         )
         outcome: Saved | Overtaken = await self._runtime.sessions.write(command)
+        if (
+            isinstance(outcome, Overtaken)
+            and outcome.number == 0
+            and state is HolderState.LIVE
+            and not create
+        ):
+            client.connection.number = 1  # the store lost the session; its client is here to prove it
+            return await self.save(client, state, create=True)
         if isinstance(outcome, Overtaken):
             logger.info(
                 "%s belongs to claim %s now",
@@ -77,6 +85,13 @@ class Sessions:
         if outcome.value_missing and not whole:
             return await self.save(client, state)
         return True
+
+    def _window_ms(self, client: Client) -> int:
+        """How much longer a client that is away may stay so; the window opened when its transport closed."""
+        if client.closed_at is None:
+            return self._settings.window_ms
+        elapsed = asyncio.get_running_loop().time() - client.closed_at
+        return max(1, self._settings.window_ms - round(elapsed * 1000))
 
     async def save_change(self, client: Client) -> None:
         """Make a change of rooms or session data durable.
@@ -99,9 +114,9 @@ class Sessions:
                 "session of %s is not saved: %s", client.connection.sid, exc, extra={"event": "save.failed"}
             )
 
-    def save_later(self, client: Client, state: HolderState) -> None:
+    def save_later(self, client: Client, state: HolderState, *, whole: bool = True) -> None:
         """Save a session in a task of its own."""
-        self._background.start(self.save_quietly(client, state))
+        self._background.start(self.save_quietly(client, state, whole=whole))
 
     async def keep_checkpoints(self) -> None:
         """Save the proven positions of all live clients every ``checkpoint_interval``, for ever."""

@@ -186,7 +186,7 @@ class Claimed:
         proven: position that the client has proven to have received; ORIGIN if none.
         holder: server that last held the client's connection.
         holder_state: what it said of it last.
-        since_ms: milliseconds since it first said so: since the state or the holder changed.
+        since_ms: milliseconds since its connection opened (LIVE), closed (CLOSING, AWAY) or ended.
     """
 
     number: int

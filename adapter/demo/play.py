@@ -135,6 +135,7 @@ class Play:
         while not self.ledger.complete and time.monotonic() - self._last_receipt < _PATIENCE:  # noqa: ASYNC110
             await asyncio.sleep(_TICK)
         await asyncio.sleep(_QUIET)
+        self.screen.say("Stopping the servers")
 
     async def _live(self, name: str, server: ServerProcess) -> None:
         """Let a client lose its connection and come back, again and again, until time is up."""

@@ -12,7 +12,7 @@ from adapter.demo.records import Failed, Finished, Line, Listening, read_line, w
 __all__ = ["ServerDiedError", "ServerProcess", "running_servers"]
 
 _START_TIMEOUT = 20.0  # importing uvicorn on a busy machine takes a second or two
-_STOP_TIMEOUT = 5.0
+_STOP_TIMEOUT = 10.0  # a server writes what is left to write, for at most half of this
 _LINE_LIMIT = 2**20
 
 

@@ -115,6 +115,7 @@ class LiveScreen:
     console: Console
     _live: Live = field(init=False)
     _text: str = ""
+    _shown: tuple[Ledger, float] | None = None
 
     def __post_init__(self) -> None:
         self._live = Live(console=self.console, refresh_per_second=10, transient=True, auto_refresh=False)
@@ -124,12 +125,16 @@ class LiveScreen:
         return self._live
 
     def say(self, text: str) -> None:
-        """Show the text above the table."""
+        """Show the text beside the progress bar, or alone before there is one."""
         self._text = text
-        self._live.update(Text(text), refresh=True)
+        if self._shown is None:
+            self._live.update(Text(text), refresh=True)
+        else:
+            self.update(*self._shown)
 
     def update(self, ledger: Ledger, done: float) -> None:
         """Draw everything."""
+        self._shown = ledger, done
         self._live.update(self._draw(ledger, done), refresh=True)
 
     def _draw(self, ledger: Ledger, done: float) -> RenderableType:
@@ -181,10 +186,11 @@ def _cell(client: ClientRecord) -> Text:
         return text
     if not visit.recovered:
         return text.append(f"new session, {missing} lost", "bold red")
-    missed = f"{visit.got_back}/{visit.got_back + missing}"
-    text.append(f"got back {missed:<7}", "green" if visit.got_back else "dim")
+    missed = visit.got_back + missing
+    outcome = f"got back {visit.got_back}/{missed}" if missed else "missed nothing"
+    text.append(f"{outcome:<16}", "green" if missed else "dim")
     return text.append(f" {visit.recovery_time * 1000:4.0f} ms", "dim")
 
 
 def _legend() -> Text:
-    return Text("Each client's last break: packets got back / missed, recovery time. Ctrl-C stops.", "dim")
+    return Text("For each client's last break: packets got back / missed, and how long it took.", "dim")

@@ -182,7 +182,10 @@ class Runtime(Generic[F]):
                 await asyncio.sleep(_PAUSE_AFTER_ERROR)
                 continue
             doubtful = False
-            self._take(batch)
+            try:
+                self._take(batch)
+            except Exception:  # a defect, and no reason to leave all clients without packets
+                logger.exception("entries were not taken as they should", extra={"event": "reader.defect"})
             await asyncio.sleep(0)  # let others run even if the store never makes us wait
 
     async def _open(self) -> None:

@@ -254,7 +254,9 @@ class _Claim:
         self.forget_at = 0
 
     def save(self, command: SaveSession, now: int) -> None:
-        if (command.state, command.owner) != (self.saved.state, self.saved.owner):
+        changes = (self.saved.state, command.state)
+        changed = changes[0] is not changes[1] and changes != (HolderState.CLOSING, HolderState.AWAY)
+        if changed or command.owner != self.saved.owner:
             self.since = now
         if command.state is HolderState.ENDED:
             self.value = None

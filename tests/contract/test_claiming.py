@@ -76,11 +76,12 @@ async def test_claiming_does_not_lengthen_the_session(store: Subject, hand: Hand
     assert await reason(store, nonce="b") is Reason.SESSION_EXPIRED
 
 
-async def test_the_time_since_the_holder_spoke_is_told(store: Subject, hand: Hand) -> None:
+async def test_the_time_since_the_connection_closed_is_told(store: Subject, hand: Hand) -> None:
     await store.execute(save(create=True, state=HolderState.LIVE))
     await hand.age_sessions(5_000)
-    await store.execute(save(state=HolderState.AWAY))
+    await store.execute(save(state=HolderState.CLOSING))
     await hand.age_sessions(7_000)
+    await store.execute(save(state=HolderState.AWAY))  # still closed: since stays
     await store.execute(save(state=HolderState.AWAY))  # says the same again: since stays
     reply = await claimed(store)
     assert 7_000 <= reply.since_ms < 12_000

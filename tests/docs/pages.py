@@ -34,5 +34,7 @@ def blocks(page: Path) -> list[Block]:
     found: list[Block] = []
     for match in _FENCED.finditer(text):
         language, _, name = match["info"].strip().partition(" ")
-        found.append(Block(language, name.strip(), match["text"], text[: match.start("text")].count("\n") + 1))
+        found.append(
+            Block(language, name.strip(), match["text"], text[: match.start("text")].count("\n") + 1)
+        )
     return found

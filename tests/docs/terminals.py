@@ -28,6 +28,7 @@ from tests.e2e.npm import find_executable
 
 __all__ = ["Stage"]
 
+_CLIENT, _STORE = "client", "store"  # which terminals these are
 _SECONDS = 30.0  # for one line, on a busy machine; a server may take its time to stop
 _TYPED = re.compile(r"drop|back( .*)?")
 _VARYING = re.compile(r"unix://\S+|(?<![\w-])[\w-]{20}(?![\w-])")
@@ -89,11 +90,12 @@ class Terminal:
             lines.append(self._printed.get())
         return lines
 
-    def stop(self, number: signal.Signals) -> None:
-        """Send a signal to what runs here, and wait for its end; harmless if nothing does."""
+    def stop(self, number: signal.Signals | None) -> None:
+        """Send a signal, if any, to what runs here, and wait for its end; harmless if nothing does."""
         if self._process is None:
             return
-        self._process.send_signal(number)
+        if number is not None:
+            self._process.send_signal(number)
         try:
             self._process.wait(_SECONDS)
         except subprocess.TimeoutExpired:
@@ -160,10 +162,15 @@ class Stage:
         """What was printed and is not on the page; call it when everything has ended."""
         return {name: lines for name, each in self._terminals.items() if (lines := each.unread())}
 
-    def stop_all(self) -> None:
-        """Press Ctrl-C everywhere, at the client first: it would tell of a server that went before it."""
-        for terminal in sorted(self._terminals.values(), key=lambda each: each.name != "client"):
-            terminal.stop(signal.SIGINT)
+    def end(self) -> None:
+        """Press Ctrl-C at the client, then at the servers, and at last Enter at the store."""
+        servers = [name for name in self._terminals if name not in {_CLIENT, _STORE}]
+        for name in (_CLIENT, *servers, _STORE):
+            if name not in self._terminals:
+                continue
+            if name == _STORE:
+                self._terminals[name].type("")
+            self._terminals[name].stop(None if name == _STORE else signal.SIGINT)
 
     def _run(self, terminal: Terminal, command: str) -> None:
         words = shlex.split(self._real(command))
@@ -209,7 +216,9 @@ def _post(program: str, arguments: list[str]) -> None:
     if program != "curl" or arguments[:2] != ["-X", "POST"] or len(arguments) != 3:
         raise AssertionError(f"no terminal here can run {program} {arguments}")
     if shutil.which("curl") is not None:
-        subprocess.run(["curl", "--silent", "--show-error", "--fail", *arguments], check=True, capture_output=True)
+        subprocess.run(
+            ["curl", "--silent", "--show-error", "--fail", *arguments], check=True, capture_output=True
+        )
         return
     with urllib.request.urlopen(urllib.request.Request(arguments[2], method="POST")) as answer:  # noqa: S310
         answer.read()

@@ -60,7 +60,7 @@ def test_the_page_prints_what_it_shows(folder: Path) -> None:
                 stage.act(block.name, block.text)
             except AssertionError as error:
                 raise AssertionError(f"{PAGE.name}:{block.line}, terminal {block.name!r}: {error}") from error
-        stage.stop_all()
+        stage.end()
         assert not stage.leftovers()
 
 
@@ -89,12 +89,12 @@ def test_what_the_page_installs_is_what_the_tests_run_with(line: str) -> None:
 
 def test_the_stage_notices_what_is_not_on_the_page(tmp_path: Path) -> None:
     """A test of the test: a line that is missing, or one too many, is found."""
-    (tmp_path / "hello.py").write_text("print('one')\nprint('two')\ntry:\n    input()\nexcept KeyboardInterrupt:\n    pass\n")
+    (tmp_path / "hello.py").write_text("print('one')\nprint('two')\ninput()\n")
     with Stage.opened(tmp_path) as stage:
-        stage.act("t", "$ python hello.py\none\n")
+        stage.act("store", "$ python hello.py\none\n")
         with pytest.raises(AssertionError):
-            stage.act("t", "three\n")
+            stage.act("store", "three\n")
     with Stage.opened(tmp_path) as stage:
-        stage.act("t", "$ python hello.py\none\n")
-        stage.stop_all()
-        assert stage.leftovers() == {"t": ["two"]}
+        stage.act("store", "$ python hello.py\none\n")
+        stage.end()
+        assert stage.leftovers() == {"store": ["two"]}

@@ -10,7 +10,12 @@ from hypothesis import HealthCheck, settings
 _SLOW_MACHINES = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 settings.register_profile(
-    "ci", max_examples=150, deadline=None, derandomize=True, print_blob=True, suppress_health_check=_SLOW_MACHINES
+    "ci",
+    max_examples=150,
+    deadline=None,
+    derandomize=True,
+    print_blob=True,
+    suppress_health_check=_SLOW_MACHINES,
 )
 settings.register_profile(
     "thorough", max_examples=5_000, deadline=None, print_blob=True, suppress_health_check=_SLOW_MACHINES

@@ -112,9 +112,7 @@ class Own:
     entered: bool
 
 
-def rooms_at(
-    history: Sequence[Action], place: int, *, start: int = 0, own: Iterable[Own] = ()
-) -> set[Room]:
+def rooms_at(history: Sequence[Action], place: int, *, start: int = 0, own: Iterable[Own] = ()) -> set[Room]:
     """The rooms that the client is in for an entry at this place."""
     inside: set[Room] = {SID}
     changes = list(own)

@@ -31,7 +31,9 @@ class Steps:
         place = dispatcher.position.ms
         return self.stream[place : self.data.draw(st.integers(place, until), label="read up to")]
 
-    def change_rooms(self, dispatcher: Dispatcher[Frame], connection: Connection[Frame], *, until: int) -> None:
+    def change_rooms(
+        self, dispatcher: Dispatcher[Frame], connection: Connection[Frame], *, until: int
+    ) -> None:
         """The application emits, which puts `published` ahead of the reader, and changes rooms."""
         published = self.data.draw(st.integers(dispatcher.edge.ms, until), label="published")
         dispatcher.published = at(published)

@@ -112,7 +112,9 @@ def test_settling_everything_leaves_one_change_for_each_room_it_is_in(history: l
 
 
 @given(changes, st.integers(0, LAST), places)
-def test_the_own_room_is_entered_at_the_start_and_never_left(history: list[Change], start: int, place: int) -> None:
+def test_the_own_room_is_entered_at_the_start_and_never_left(
+    history: list[Change], start: int, place: int
+) -> None:
     membership = Membership(Sid("a"), at(start))
     for change in history:
         _apply(membership, change)

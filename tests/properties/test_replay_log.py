@@ -28,7 +28,9 @@ from tests.unit.builders import Frame, at, make_connection
 CODEC = PayloadCodec()
 
 
-def _log(stream: list[Entry], *, start: int = 0, max_entries: int = 1000, max_bytes: int = 10**6) -> ReplayLog[Frame]:
+def _log(
+    stream: list[Entry], *, start: int = 0, max_entries: int = 1000, max_bytes: int = 10**6
+) -> ReplayLog[Frame]:
     log: ReplayLog[Frame] = ReplayLog(at(start), max_entries=max_entries, max_bytes=max_bytes)
     for entry in stream[start:]:
         log.append(StoredEntry.read(entry))
@@ -61,7 +63,9 @@ def _names(replay: Replay[Frame]) -> list[str]:
 def test_a_replay_equals_filtering_the_whole_stream(history: list[Action], data: st.DataObject) -> None:
     floor = data.draw(st.integers(0, len(history)), label="floor")
     applied = data.draw(st.integers(0, len(history)), label="applied")
-    assert _replay(_log(stream_of(history)), history, floor=floor, applied=applied) == events_due(history, floor)
+    assert _replay(_log(stream_of(history)), history, floor=floor, applied=applied) == events_due(
+        history, floor
+    )
 
 
 @given(histories, st.data())

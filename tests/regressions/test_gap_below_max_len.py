@@ -5,7 +5,7 @@ never be full, so a burst longer than ``max_len`` between two reads left a gap t
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
 from recovery.aio.runtime import Runtime
@@ -33,7 +33,9 @@ class _FrontEnd:
 
 
 @asynccontextmanager
-async def _running(state: MemoryState, front_end: _FrontEnd, settings: Settings) -> AsyncIterator[Runtime[Frame]]:
+async def _running(
+    state: MemoryState, front_end: _FrontEnd, settings: Settings
+) -> AsyncGenerator[Runtime[Frame]]:
     runtime: Runtime[Frame] = Runtime(
         AsyncMemoryStore(state), settings, PayloadCodec(), Frames(), front_end, retention_ms=lambda: 60_000
     )

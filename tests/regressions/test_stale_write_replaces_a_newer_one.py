@@ -1,7 +1,7 @@
 """Of two writes of one session that waited together the later one won, whatever it said.
 
-A checkpoint behind "ended" brought an ended session back to life; a straggler of an old claim replaced a write
-of the new one, whose connection was then told that it had been overtaken.
+A checkpoint behind "ended" brought an ended session back to life; a straggler of an old claim replaced a
+write of the new one, whose connection was then told that it had been overtaken.
 """
 
 import asyncio

@@ -4,13 +4,26 @@ The one that claimed first was restored first, under a claim number that the sec
 second then found the sid taken and was refused as unknown, although its claim is the one in force.
 """
 
-from recovery.commands import ClaimSession
+from typing import Any
+
+from recovery.commands import ClaimSession, Command, Flow
 from recovery.core.connection import Connection
 from recovery.core.decision import Presented
 from recovery.flows.admission import admit
 from recovery.stores.memory import MemoryState
 from tests.unit.builders import Frame
 from tests.unit.hosts import Host
+
+
+def _finish(host: Host, flow: Flow[Connection[Frame]], waiting: Command[Any]) -> Connection[Frame]:
+    """Carry a flow on from the step that it waits at."""
+    step = waiting
+    while True:
+        try:
+            step = flow.send(host.perform(step))
+        except StopIteration as stop:
+            outcome: Connection[Frame] = stop.value
+            return outcome
 
 
 def test_the_newer_claim_gets_the_session() -> None:
@@ -33,11 +46,7 @@ def test_the_newer_claim_gets_the_session() -> None:
     for _ in range(2):
         step = later.send(host.perform(step))  # up to where it waits for the reader
     for flow, waiting in ((earlier, steps[0]), (later, step)):
-        try:
-            while True:
-                waiting = flow.send(host.perform(waiting))
-        except StopIteration as stop:
-            outcomes.append(stop.value)
+        outcomes.append(_finish(host, flow, waiting))
 
     assert outcomes[1].recovery.recovered
     assert host.dispatcher.find(outcomes[1].namespace, lost.sid) is outcomes[1]

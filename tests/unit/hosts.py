@@ -24,7 +24,12 @@ from recovery.settings import Settings
 from recovery.stores.memory import MemoryState
 from tests.unit.builders import NSP, Client, Frame, Frames
 
-__all__ = ["Host"]
+__all__ = ["SETTINGS", "Host", "away", "presented"]
+
+SETTINGS = Settings(
+    max_disconnection_duration=60.0, checkpoint_interval=5.0, max_client_buffer=5, log_max_entries=20
+)
+"""Small bounds, so that a test can reach them."""
 
 
 @dataclass(slots=True)
@@ -114,9 +119,7 @@ class Host:
 
     def admit(self, presented: Presented | None = None, **changes: Any) -> Connection[Frame]:
         newcomer = self.newcomer(presented, **changes)
-        return run(
-            admit(newcomer, self.dispatcher, self.drafts, self.epoch, self.settings), self.perform
-        )
+        return run(admit(newcomer, self.dispatcher, self.drafts, self.epoch, self.settings), self.perform)
 
     def newcomer(
         self,
@@ -241,3 +244,17 @@ class Host:
             self.emit(
                 self.drafts.released(takeover.namespace, takeover.sid, takeover.number, takeover.claimer)
             )
+
+
+def away(host: Host) -> Connection[Frame]:
+    """A client that was connected, received a packet, and is away."""
+    connection = host.connect()
+    host.event("received")
+    host.read()
+    host.drop(connection)
+    return connection
+
+
+def presented(connection: Connection[Frame], offset: Offset | None = None) -> Presented:
+    """What the client of a connection presents when it comes back."""
+    return Presented(connection.pid, offset)

@@ -26,7 +26,9 @@ def test_a_packet_reaches_whom_it_addresses_with_its_offset() -> None:
     dispatcher.add(make_connection(ada, "ada", rooms=["news"]))
     dispatcher.add(make_connection(bob, "bob"))
 
-    dispatch(dispatcher, event("all"), event("news", "news"), event("bob", "bob"), event("not", excluded=["bob"]))
+    dispatch(
+        dispatcher, event("all"), event("news", "news"), event("bob", "bob"), event("not", excluded=["bob"])
+    )
 
     assert [(frame.args) for frame in ada.frames] == [("all", "1-0"), ("news", "2-0"), ("not", "4-0")]
     assert [(frame.args) for frame in bob.frames] == [("all", "1-0"), ("bob", "3-0")]

@@ -41,7 +41,13 @@ def test_entering_and_leaving_take_effect_at_their_offsets_within_one_batch() ->
     dispatcher.add(connection)
 
     effects = dispatch(
-        dispatcher, event("1", "a"), _join("a", "b"), event("3", "a"), _leave("a"), event("5", "a"), event("6", "b")
+        dispatcher,
+        event("1", "a"),
+        _join("a", "b"),
+        event("3", "a"),
+        _leave("a"),
+        event("5", "a"),
+        event("6", "b"),
     )
 
     assert client.events == ["3", "6"]
@@ -56,7 +62,9 @@ def test_a_whole_room_can_be_moved() -> None:
     dispatcher, member, stranger = make_dispatcher(), Client(), Client()
     dispatcher.add(make_connection(member, "m", rooms=["old"]))
     dispatcher.add(make_connection(stranger, "s"))
-    dispatch(dispatcher, _join("new", to="old"), event("hi", "new"), _leave("old", to="old"), event("no", "old"))
+    dispatch(
+        dispatcher, _join("new", to="old"), event("hi", "new"), _leave("old", to="old"), event("no", "old")
+    )
     assert (member.events, stranger.events) == (["hi"], [])
 
 
@@ -91,7 +99,9 @@ def test_a_change_for_another_namespace_is_not_ours() -> None:
     assert not connection.membership.is_in("a")
 
 
-@pytest.mark.parametrize("to", [audience("sid"), audience("room"), audience()], ids=["sid", "room", "everyone"])
+@pytest.mark.parametrize(
+    "to", [audience("sid"), audience("room"), audience()], ids=["sid", "room", "everyone"]
+)
 def test_an_addressed_disconnection_ends_the_connection_at_its_offset(to: object) -> None:
     dispatcher, client = make_dispatcher(), Client()
     connection = make_connection(client, rooms=["room"])
@@ -185,7 +195,10 @@ def test_whoever_has_the_client_is_asked_for_its_session_data() -> None:
 
 @pytest.mark.parametrize(
     ("target", "passed_on"),
-    [(HERE, [Acknowledgement("1", ["yes"]), SessionAnswer("2", {"a": 1}), Release(NSP, SID, 3)]), (OTHER, [])],
+    [
+        (HERE, [Acknowledgement("1", ["yes"]), SessionAnswer("2", {"a": 1}), Release(NSP, SID, 3)]),
+        (OTHER, []),
+    ],
     ids=["for us", "for another server"],
 )
 def test_answers_are_passed_on_to_the_server_that_asked(target: ServerId, passed_on: list[object]) -> None:

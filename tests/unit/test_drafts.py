@@ -37,7 +37,12 @@ def _control(drafts: Drafts, draft: Draft) -> Control:
 
 @pytest.mark.parametrize(
     "args",
-    [["hello"], ["hello", 1, None, "ü", {"deep": [True, {"x": 1.5}]}], ["bin", b"\x00", {"in": [b"\xff"]}], [""]],
+    [
+        ["hello"],
+        ["hello", 1, None, "ü", {"deep": [True, {"x": 1.5}]}],
+        ["bin", b"\x00", {"in": [b"\xff"]}],
+        [""],
+    ],
     ids=str,
 )
 @pytest.mark.parametrize("volatile", [False, True])
@@ -83,7 +88,7 @@ def test_a_release(drafts: Drafts) -> None:
 
 
 def test_a_change_of_session_data(drafts: Drafts) -> None:
-    data = {"user": {"id": 5, "key": b"\x00"}, 1: "int"}
+    data: dict[Any, Any] = {"user": {"id": 5, "key": b"\x00"}, 1: "int"}
     assert _control(drafts, drafts.set_session(CHAT, SID, data)) == SessionChange(CHAT, audience(SID), data)
 
 

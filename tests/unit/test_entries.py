@@ -13,6 +13,7 @@ from recovery.core.control import read_control
 from recovery.core.packets import StoredEntry
 from recovery.entries import Kind, PayloadCodec, decode_audience, make_draft, read_head
 from recovery.errors import EncodingError, MalformedError
+from recovery.packing import pack
 from recovery.records import Audience, Entry
 from tests.unit.builders import HERE, NSP, Frame, at
 
@@ -128,9 +129,9 @@ def test_a_hook_that_fails_is_malformed() -> None:
     def fail(code: int, data: bytes) -> object:
         raise LookupError(code)
 
-    raw = base64.b64encode(msgpack.packb({"a": msgpack.ExtType(5, b"")}))
+    packed = pack({"a": msgpack.ExtType(5, b"")})
     with pytest.raises(MalformedError):
-        PayloadCodec(ext_hook=fail).decode(raw)
+        PayloadCodec(ext_hook=fail).decode(base64.b64encode(packed))
 
 
 def _entry(**fields: bytes) -> Entry:
@@ -177,7 +178,16 @@ def test_a_head_that_cannot_be_read_is_malformed(fields: dict[str, bytes]) -> No
 
 @pytest.mark.parametrize(
     "opts",
-    [None, [], "x", {}, {"rooms": []}, {"except": []}, {"rooms": "a", "except": []}, {"rooms": [{}], "except": []}],
+    [
+        None,
+        [],
+        "x",
+        {},
+        {"rooms": []},
+        {"except": []},
+        {"rooms": "a", "except": []},
+        {"rooms": [{}], "except": []},
+    ],
     ids=str,
 )
 def test_options_of_another_form_are_malformed(opts: object) -> None:

@@ -61,7 +61,9 @@ def test_nothing_to_read_costs_one_command() -> None:
     ],
     ids=["a full batch", "after an interruption", "nothing new after one", "a long span"],
 )
-def test_a_gap_is_looked_for_and_found(offsets: list[int], options: dict[str, Any], first: int, gap: bool) -> None:
+def test_a_gap_is_looked_for_and_found(
+    offsets: list[int], options: dict[str, Any], first: int, gap: bool
+) -> None:
     script = Script(*offsets, first=first, last=max([10_500, *offsets]))
     batch = script.read(**options)
     assert batch.gap is gap

@@ -47,7 +47,7 @@ def test_nothing_comes_before_the_origin(offset: Offset) -> None:
         "0x5-1",
         "5.0-1",
         "5e3-1",
-        "٥-١",  # digits, but not ours
+        "\u0665-\u0661",  # digits, but not ours
         "5-1\x00",
         "$",
         "*",
@@ -61,7 +61,7 @@ def test_nothing_comes_before_the_origin(offset: Offset) -> None:
     ],
 )
 def test_hostile_text_is_not_an_offset(text: str | bytes) -> None:
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(ValueError, match="offset") as caught:
         parse_offset(text)
     assert len(str(caught.value)) < 120, "a client's text must not fill the log"
 

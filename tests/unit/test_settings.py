@@ -42,8 +42,9 @@ def test_a_configuration_error_is_a_value_error() -> None:
 
 
 def test_an_unknown_setting_is_refused() -> None:
+    unknown: dict[str, Any] = {"max_length": 1}
     with pytest.raises(TypeError, match="max_length"):
-        Settings(max_length=1)
+        Settings(**unknown)
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ async def connect(sid: str, environ: dict[str, Any], auth: dict[str, Any]) -> No
     recovery = environ["socketio.recovery"]
     if recovery.recovered:
         user = await sio.get_session(sid)
-        print(f"{user['name']} is back as {sid} and missed {recovery.replayed}")
+        print(f"{user['name']} is back as {sid}")
         return
     print(f"{auth['name']} is new as {sid}, reason: {recovery.reason}")
     await sio.save_session(sid, {"name": auth["name"]})

@@ -65,7 +65,9 @@ EMITS = [
     _emit("undefined", own=["nothing"], seen=["undefined", None]),
     _emit("not a number", own=["not a number"], seen=["not a number", None]),
     _emit("typed array", own=["typed array"], seen=["typed array", b"\x01\x02\x03"]),
-    _emit("undefined beside binary", b"\x00", own=["nothing"], seen=["undefined beside binary", b"\x00", None]),
+    _emit(
+        "undefined beside binary", b"\x00", own=["nothing"], seen=["undefined beside binary", b"\x00", None]
+    ),
     _emit(
         "date beside binary",
         b"\x00",

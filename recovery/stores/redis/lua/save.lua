@@ -7,7 +7,7 @@
 --             nonce     of the claim in force; absent before the first one
 --             holder    server that last held the client's connection
 --             state     what it said of the connection: live, closing, away, ended
---             since     when it said so, ms
+--             since     when it opened, closed or ended, ms
 --             deadline  when the session expires, ms
 --             proven    offset that the client has proven to have received
 --             nsp, identity, epoch    what a claim must match
@@ -55,7 +55,8 @@ end
 redis.call('HSET', KEYS[2], 'n', ARGV[1], 'owner', ARGV[2], 'holder', ARGV[2], 'state', ARGV[5],
   'deadline', string.format('%.0f', now + ttl), 'proven', ARGV[8],
   'nsp', ARGV[9], 'identity', ARGV[10], 'epoch', ARGV[11])
-if claim[3] ~= ARGV[2] or claim[4] ~= ARGV[5] then
+local still_closed = claim[4] == 'closing' and ARGV[5] == 'away'
+if claim[3] ~= ARGV[2] or (claim[4] ~= ARGV[5] and not still_closed) then
   redis.call('HSET', KEYS[2], 'since', string.format('%.0f', now))
 end
 redis.call('PEXPIRE', KEYS[2], string.format('%.0f', ttl + linger))

@@ -1,0 +1,198 @@
+"""Draws what the pages of the documentation take from the code: diagrams in Mermaid, and tables.
+
+A page holds the drawing between two comments, ``<!-- drawn: NAME -->`` and ``<!-- end -->``. Run this as
+
+    python docs/diagrams.py
+
+to draw all of them anew. A test fails while a page holds anything else than what is drawn here.
+"""
+
+import ast
+import dataclasses
+import re
+import sys
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from recovery.core.connection import TRANSITIONS, Phase
+from recovery.entries import Kind
+from recovery.settings import Settings
+
+__all__ = ["DRAWINGS", "PAGES", "TOUR", "drawn_anew"]
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = ("docs/explanation/architecture.md", "docs/reference/redis-keys.md", "docs/reference/settings.md")
+
+TOUR = (
+    "recovery/offsets.py",
+    "recovery/reasons.py",
+    "recovery/errors.py",
+    "recovery/records.py",
+    "recovery/rooms.py",
+    "recovery/packing.py",
+    "recovery/settings.py",
+    "recovery/commands.py",
+    "recovery/entries.py",
+    "recovery/drafts.py",
+    "recovery/sessions.py",
+    "recovery/core/audience.py",
+    "recovery/core/membership.py",
+    "recovery/core/packets.py",
+    "recovery/core/replay_log.py",
+    "recovery/core/connection.py",
+    "recovery/core/control.py",
+    "recovery/core/effects.py",
+    "recovery/core/dispatcher.py",
+    "recovery/core/replay.py",
+    "recovery/core/decision.py",
+    "recovery/core/saving.py",
+    "recovery/flows/steps.py",
+    "recovery/flows/publishing.py",
+    "recovery/flows/reading.py",
+    "recovery/flows/backfill.py",
+    "recovery/flows/admission.py",
+    "recovery/driver.py",
+    "recovery/aio/publisher.py",
+    "recovery/aio/session_writer.py",
+    "recovery/aio/runtime.py",
+    "recovery/stores/__init__.py",
+    "recovery/stores/memory_state.py",
+    "recovery/stores/memory.py",
+    "recovery/stores/redis/keys.py",
+    "recovery/stores/redis/scripts.py",
+    "recovery/stores/redis/protocol.py",
+    "recovery/stores/redis/faults.py",
+    "recovery/stores/redis/connections.py",
+    "recovery/stores/redis/links.py",
+    "recovery/stores/redis/store.py",
+    "recovery/stores/embedded.py",
+    "adapter/seams.py",
+    "adapter/peers.py",
+    "adapter/emits.py",
+    "adapter/frames.py",
+    "adapter/clients.py",
+    "adapter/background.py",
+    "adapter/requests.py",
+    "adapter/sessions.py",
+    "adapter/user_sessions.py",
+    "adapter/async_effects.py",
+    "adapter/async_gate.py",
+    "adapter/async_manager.py",
+    "adapter/cli.py",
+    "adapter/demo/__init__.py",
+)
+"""The reading order: nothing uses what comes after it, but for the front end's gate and manager."""
+
+_DRAWN = re.compile(r"(<!-- drawn: (?P<name>\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_MARKED = re.compile(r"\((\w+)\)|(\w+)")
+
+
+def phases() -> str:
+    """Draw the phases of a connection, from `recovery.core.connection.TRANSITIONS`."""
+    lines = ["stateDiagram-v2", f"    [*] --> {Phase.HELD.name}"]
+    for before, following in TRANSITIONS.items():
+        lines += [f"    {before.name} --> {after.name}" for after in Phase if after in following]
+        if not following:
+            lines.append(f"    {before.name} --> [*]")
+    return _mermaid(lines)
+
+
+def layers() -> str:
+    """Draw the layers, from the import contracts in pyproject.toml: whoever imports points to whom."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    by_id = {contract["id"]: contract for contract in contracts}
+    front, *libraries = by_id["recovery-is-independent"]["forbidden_modules"]
+    pure = {name.removeprefix("recovery.") for name in by_id["pure-core"]["source_modules"]}
+    lines = ["flowchart TB"]
+    lines += [f'    {front} --> {library}(["{library}"])' for library in libraries]
+    above = front
+    for number, layer in enumerate(by_id["layers"]["layers"]):
+        names = [optional or name for optional, name in _MARKED.findall(layer)]
+        shown = " · ".join(f"{name} (pure)" if name in pure else name for name in names)
+        lines += [f'    L{number}["{shown}"]', f"    {above} --> L{number}"]
+        above = f"L{number}"
+    return _mermaid(lines)
+
+
+def tour() -> str:
+    """List the modules in reading order, each with the first sentence that it says of itself."""
+    rows = ["| file | what it is |", "|---|---|"]
+    rows += [f"| `{path}` | {_first_sentence(ROOT / path)} |" for path in TOUR]
+    return "\n".join(rows)
+
+
+def kinds() -> str:
+    """List the types of stream entries, from `recovery.entries.Kind`."""
+    comments = _comments_of_members(ROOT / "recovery/entries.py", Kind.__name__)
+    rows = ["| `type` | name | what it does |", "|---|---|---|"]
+    rows += [f"| {kind.value} | `{kind.name}` | {_code(comments[kind.name])} |" for kind in Kind]
+    return "\n".join(rows)
+
+
+def defaults() -> str:
+    """List the settings and their defaults, from `recovery.settings.Settings`."""
+    rows = ["| setting | type | default |", "|---|---|---|"]
+    for field in dataclasses.fields(Settings):
+        kind = getattr(field.type, "__name__", str(field.type)).replace("|", "or")
+        rows.append(f"| [`{field.name}`](#{field.name}) | {kind} | {_shown(field.default)} |")
+    return "\n".join(rows)
+
+
+DRAWINGS: Mapping[str, Callable[[], str]] = {
+    "phases": phases,
+    "layers": layers,
+    "tour": tour,
+    "kinds": kinds,
+    "defaults": defaults,
+}
+
+
+def drawn_anew(text: str) -> str:
+    """Return a page with everything drawn as the code is now; raises `KeyError` for an unknown drawing."""
+    return _DRAWN.sub(lambda found: f"{found[1]}\n{DRAWINGS[found['name']]()}\n\n{found[3]}", text)
+
+
+def _mermaid(lines: list[str]) -> str:
+    return "\n".join(["```mermaid", *lines, "```"])
+
+
+def _shown(value: object) -> str:
+    return f"`{value:_}`" if isinstance(value, int) and value >= 10_000 else f"`{value!r}`"
+
+
+def _first_sentence(path: Path) -> str:
+    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    first = docstring.split("\n\n")[0].replace("\n", " ")
+    return _code(first)
+
+
+def _comments_of_members(path: Path, name: str) -> dict[str, str]:
+    """What stands in a string below each member of an enum; Python itself forgets it."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    body = next(node.body for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and node.name == name)
+    comments: dict[str, str] = {}
+    for member, below in zip(body, body[1:], strict=False):
+        if isinstance(member, ast.Assign) and isinstance(below, ast.Expr):
+            comments[ast.unparse(member.targets[0])] = str(ast.literal_eval(below.value))
+    return comments
+
+
+def _code(text: str) -> str:
+    """Docstring markup as Markdown, fit for the cell of a table."""
+    return re.sub(r"``(.+?)``", r"`\1`", " ".join(text.split())).replace("|", "\\|")
+
+
+def main() -> None:
+    """Draw all pages anew, and name those that changed."""
+    for name in PAGES:
+        page = ROOT / name
+        before = page.read_text(encoding="utf-8")
+        after = drawn_anew(before)
+        if after != before:
+            page.write_text(after, encoding="utf-8")
+            sys.stdout.write(f"{name}\n")
+
+
+if __name__ == "__main__":
+    main()

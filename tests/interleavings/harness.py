@@ -1,0 +1,269 @@
+"""Servers, clients and a store in one event loop, where a test decides what happens before what.
+
+Real `socketio.AsyncServer`s with real managers, over one store in memory whose commands can be held back;
+real Engine.IO sockets over ASGI transports that are a pair of queues. Nothing sleeps: `settle` lets all
+that can run run, and what is held stays held.
+"""
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import socketio
+from engineio import packet as eio_packet
+
+from adapter import AsyncRecoveryManager
+from recovery.commands import Command
+from recovery.errors import StoreError
+from recovery.records import HolderState
+from recovery.stores.memory import AsyncMemoryStore, MemoryState
+from tests.interleavings.client import Client
+from tests.interleavings.transports import PollingTransport, WebSocketTransport
+
+__all__ = ["Gate", "HeldStore", "Server", "World", "open_world", "settle", "until"]
+
+_ROUNDS = 60  # turns of the loop that the longest chain of tasks in these tests needs, and some
+
+
+async def settle(rounds: int = _ROUNDS) -> None:
+    """Let everything run that can run without time passing."""
+    for _ in range(rounds):
+        await asyncio.sleep(0)
+
+
+async def until(predicate: Callable[[], object], what: str = "") -> None:
+    """Let others run until something is so; fail if it is not within 5 s."""
+    deadline = time.monotonic() + 5
+    while not predicate():
+        assert time.monotonic() < deadline, f"{what or predicate} was not so within 5 s"
+        await asyncio.sleep(0)
+
+
+class Gate:
+    """Holds commands of one kind back: before the store carries them out, or their replies.
+
+    Attributes:
+        waiting: how many are held now.
+    """
+
+    def __init__(self, kind: type[Command[Any]], only: Callable[[Any], bool]) -> None:
+        self.waiting = 0
+        self._kind = kind
+        self._only = only
+        self._open = asyncio.Event()
+
+    def release(self) -> None:
+        """Let go what is held, and hold nothing any more."""
+        self._open.set()
+
+    async def pass_through(self, command: Command[Any]) -> None:
+        """Wait if this command is to be held."""
+        if not isinstance(command, self._kind) or not self._only(command) or self._open.is_set():
+            return
+        self.waiting += 1
+        try:
+            await self._open.wait()
+        finally:
+            self.waiting -= 1
+
+
+class HeldStore:
+    """One server's way to the store of all.
+
+    Attributes:
+        performed: how many commands of each kind were carried out.
+        before_each: called before each command but reading, with its number from 1.
+    """
+
+    def __init__(self, state: MemoryState) -> None:
+        self.performed: Counter[str] = Counter()
+        self.before_each: Callable[[int, Command[Any]], None] | None = None
+        self._store = AsyncMemoryStore(state)
+        self._before: list[Gate] = []
+        self._after: list[Gate] = []
+        self._number = 0
+
+    def hold(self, kind: type[Command[Any]], only: Callable[[Any], bool] = lambda _: True) -> Gate:
+        """Hold commands back before they are carried out."""
+        gate = Gate(kind, only)
+        self._before.append(gate)
+        return gate
+
+    def hold_replies(self, kind: type[Command[Any]], only: Callable[[Any], bool] = lambda _: True) -> Gate:
+        """Let commands be carried out, but hold their replies back: a reader lags, for one."""
+        gate = Gate(kind, only)
+        self._after.append(gate)
+        return gate
+
+    async def execute(self, command: Command[Any]) -> Any:
+        """Carry out a command, as far as the gates let it through."""
+        await self._pass(self._before, command)
+        self._count(command)
+        reply = await self._store.execute(command)
+        await self._pass(self._after, command)
+        return reply
+
+    async def execute_many(self, commands: Sequence[Command[Any]]) -> list[Any | StoreError]:
+        """Carry out commands; all wait if one of them does."""
+        for command in commands:
+            await self._pass(self._before, command)
+            self._count(command)
+        replies = await self._store.execute_many(commands)
+        for command in commands:
+            await self._pass(self._after, command)
+        return replies
+
+    async def close(self) -> None:
+        """Refuse further commands."""
+        await self._store.close()
+
+    @staticmethod
+    async def _pass(gates: list[Gate], command: Command[Any]) -> None:
+        for gate in list(gates):
+            await gate.pass_through(command)
+
+    def _count(self, command: Command[Any]) -> None:
+        kind = type(command).__name__
+        self.performed[kind] += 1
+        if kind == "Read":
+            return
+        self._number += 1
+        if self.before_each is not None:
+            self.before_each(self._number, command)
+
+
+class Server:
+    """One server process."""
+
+    def __init__(
+        self, state: MemoryState, *, server_options: dict[str, Any] | None = None, **options: Any
+    ) -> None:
+        self.store = HeldStore(state)
+        self.manager = AsyncRecoveryManager(self.store, **options)
+        self.sio = socketio.AsyncServer(
+            async_mode="asgi", client_manager=self.manager, monitor_clients=False, **(server_options or {})
+        )
+        self.app = socketio.ASGIApp(self.sio)
+        self.disconnected: list[tuple[str, str]] = []
+        self.sio.on("connect", self._on_connect)
+        self.sio.on("disconnect", self._on_disconnect)
+
+    async def ping(self, client: Client) -> None:
+        """Send a PING now, as the heartbeat would."""
+        socket = self.socket_of(client)
+        socket.last_ping = time.time()
+        await socket.send(eio_packet.Packet(eio_packet.PING))
+
+    async def checkpoint(self) -> None:
+        """Save the proven positions of all clients now, as every ``checkpoint_interval``."""
+        sessions, clients = self.manager._sessions(), self.manager._clients
+        for client in clients.live():
+            await sessions.save_quietly(client, HolderState.LIVE, whole=False)
+
+    def socket_of(self, client: Client) -> Any:
+        """The Engine.IO socket of a client's transport."""
+        assert client.transport is not None, "the client has a transport"
+        return self.sio.eio.sockets[client.transport.eio_sid]
+
+    def residue(self) -> dict[str, object]:
+        """All that is left of clients; empty when nobody is connected and nothing leaked."""
+        manager, dispatcher = self.manager, self.manager._runtime().dispatcher
+        tables: dict[str, Any] = {
+            "rooms": manager.rooms,
+            "pending_connect": manager.pending_connect,
+            "pending_disconnect": manager.pending_disconnect,
+            "callbacks": manager.callbacks,
+            "clients": manager._clients._by_sid,
+            "transports": manager._clients._by_transport,
+            "connections": dispatcher._clients,
+            "members": dispatcher._members,
+            "environ": self.sio.environ,
+            "sockets": self.sio.eio.sockets,
+            "connecting": self.manager._gate._connecting if self.manager._gate else {},
+        }
+        return {name: table for name, table in tables.items() if table}
+
+    async def _on_connect(self, sid: str, environ: Any, auth: Any = None) -> None:
+        pass
+
+    async def _on_disconnect(self, sid: str, reason: str) -> None:
+        self.disconnected.append((sid, reason))
+
+
+class World:
+    """Servers and clients around one store."""
+
+    def __init__(self) -> None:
+        self.state = MemoryState()
+        self.servers: list[Server] = []
+        self.clients: list[Client] = []
+        self.expects_errors = False
+
+    def server(self, **options: Any) -> Server:
+        """Start a server."""
+        server = Server(self.state, **options)
+        self.servers.append(server)
+        return server
+
+    def client(self, **options: Any) -> Client:
+        """Make a client that is connected to nothing yet."""
+        client = Client(**options)
+        self.clients.append(client)
+        return client
+
+    async def connected(self, server: Server, **options: Any) -> Client:
+        """A client that is connected to a server in all its namespaces."""
+        client = self.client(**options)
+        await self.connect(client, server)
+        return client
+
+    async def connect(self, client: Client, server: Server) -> None:
+        """Bring a client to a server, and wait until it is connected."""
+        self.dial(client, server)
+        await until(lambda: client.is_connected, "connected")
+        await settle()
+
+    def dial(self, client: Client, server: Server, *, polling: bool = False) -> None:
+        """Begin to connect a client; its old transport stays as it is."""
+        kind = PollingTransport if polling else WebSocketTransport
+        client.open(kind(server.app))
+
+    async def close(self) -> None:
+        """End all that runs."""
+        for client in self.clients:
+            client.cut()
+        current = asyncio.current_task()
+        others = [task for task in asyncio.all_tasks() if task is not current]
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+
+@asynccontextmanager
+async def open_world() -> AsyncIterator[World]:
+    """A world that ends with the block; fails if anything was logged as an error meanwhile."""
+    errors = _Errors(logging.ERROR)
+    logging.getLogger().addHandler(errors)
+    world = World()
+    try:
+        yield world
+    finally:
+        logging.getLogger().removeHandler(errors)
+        await world.close()
+    assert world.expects_errors or not errors.messages, errors.messages
+
+
+class _Errors(logging.Handler):
+    """Collects what is logged as an error: nothing in these tests may be."""
+
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(self.format(record))
+
