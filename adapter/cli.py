@@ -43,6 +43,13 @@ def build_app() -> "typer.Typer":
     def describe() -> None:
         """Connection state recovery for python-socketio servers."""
 
+    _add_demo(app)
+    return app
+
+
+def _add_demo(app: "typer.Typer") -> None:
+    import typer  # noqa: PLC0415 - as above
+
     @app.command()
     def demo(
         *,
@@ -83,5 +90,3 @@ def build_app() -> "typer.Typer":
             recovery=not without_recovery,
         )
         raise typer.Exit(run_command(options, json=json))
-
-    return app

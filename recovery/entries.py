@@ -17,10 +17,11 @@ import json as standard_json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from math import isfinite
 from typing import Any, Protocol, TypeGuard
 
 from recovery.errors import EncodingError, MalformedError
-from recovery.packing import ExtHook, is_list, is_map, keep_extension, pack, unpack
+from recovery.packing import ExtHook, Timestamp, is_list, is_map, keep_extension, pack, unpack
 from recovery.records import Audience, Draft, Entry, Namespace, Room, ServerId
 from recovery.rooms import check_rooms
 
@@ -132,7 +133,8 @@ class PayloadCodec:
 
     def _unpack(self, raw: bytes) -> Any:
         packed = base64.b64decode(raw, validate=True)
-        return unpack(packed, ext_hook=self.ext_hook)
+        payload = unpack(packed, ext_hook=self.ext_hook)
+        return payload if self.prefer_msgpack else _as_json_has_it(payload)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +235,20 @@ def _check_keys(value: object) -> None:
                 raise TypeError(f"a {type(key).__name__} cannot be the key of a map")
     for item in _items(value):
         _check_keys(item)
+
+
+def _as_json_has_it(value: object) -> object:
+    """Turn what MessagePack can say and JSON cannot into what ``JSON.stringify`` makes of it.
+
+    Node packs a Date as a timestamp, and sends ISO 8601 to its clients; a number that is none becomes null.
+    """
+    if is_map(value):
+        return {key: _as_json_has_it(item) for key, item in value.items()}
+    if is_list(value):
+        return [_as_json_has_it(item) for item in value]
+    if isinstance(value, Timestamp):
+        return value.to_datetime().isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def _contains_binary(value: object) -> bool:

@@ -8,11 +8,12 @@ from typing import Any, TypeGuard, cast
 
 import msgpack
 
-__all__ = ["ExtHook", "is_list", "is_map", "keep_extension", "pack", "unpack"]
+__all__ = ["ExtHook", "Timestamp", "is_list", "is_map", "keep_extension", "pack", "unpack"]
 
 ExtHook = Callable[[int, bytes], Any]
 
 _msgpack = cast("Any", msgpack)  # the package has no type hints
+Timestamp = msgpack.Timestamp
 _packb: Callable[..., bytes] = _msgpack.packb
 _unpackb: Callable[..., Any] = _msgpack.unpackb
 keep_extension = cast("ExtHook", msgpack.ExtType)

@@ -98,7 +98,7 @@ class Result:
         table.add_row(
             "Refusals", _zero(sum(self.refusals.values())), refusals or "a session was not given back"
         )
-        table.add_row("Packets missed", f"{self.missed:,}", f"{self.got_back:,} of them were got back")
+        table.add_row("Packets missed", f"{self.missed:,}", f"{self.got_back:,} came after the return")
         table.add_row(
             "Recovery time, p50", _milliseconds(self.p50_ms), "from the start of the reconnection to"
         )

@@ -248,7 +248,7 @@ class _Claim:
         self.owner = command.owner
         self.nonce: str | None = None
         self.value: bytes | None = None
-        self.saved = command
+        self.saved: SaveSession = command
         self.since = since
         self.deadline = 0
         self.forget_at = 0
