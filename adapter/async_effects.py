@@ -1,16 +1,12 @@
 """Carrying out, under asyncio, what the dispatcher leaves to do: each effect in one method."""
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Sequence
 
 from adapter import seams
-from adapter.background import Background
-from adapter.clients import Client, Clients
-from adapter.requests import Requests
+from adapter.async_process import AsyncProcess
+from adapter.clients import Client
 from adapter.seams import EioPacket
-from adapter.sessions import Sessions
-from recovery.aio.runtime import Runtime
 from recovery.core.connection import Connection, Phase
 from recovery.core.control import Acknowledgement, SessionAnswer
 from recovery.core.effects import (
@@ -36,22 +32,12 @@ EioConnection = Connection[EioPacket]
 class AsyncEffects:
     """The front end of a runtime (`recovery.aio.runtime.FrontEnd`)."""
 
-    def __init__(
-        self,
-        server: Any,
-        clients: Clients,
-        requests: Requests,
-        background: Background,
-        *,
-        runtime: Callable[[], Runtime[EioPacket]],
-        sessions: Callable[[], Sessions],
-    ) -> None:
-        self._server = server
-        self._clients = clients
-        self._requests = requests
-        self._background = background
-        self._runtime = runtime
-        self._sessions = sessions
+    def __init__(self, process: AsyncProcess) -> None:
+        self._process = process
+        self._server = process.server
+        self._clients = process.clients
+        self._requests = process.requests
+        self._background = process.background
 
     def carry_out(self, effects: Sequence[Effect[EioPacket]]) -> None:
         """Do what dispatched entries ask for; whatever takes time, in tasks."""
@@ -89,20 +75,20 @@ class AsyncEffects:
             self._start(seams.abort(self._server, transport))
 
     def evict(self, client: Client) -> None:
-        """The session of a client belongs to another connection now: end this one."""
+        """The session of a client belongs to another connection now: end this one, quietly.
+
+        Without DISCONNECT, after which JavaScript does not come back: the other connection may be an earlier
+        attempt of the same client, served late.
+        """
         connection = client.connection
         was_live = connection.phase is Phase.LIVE
-        self._runtime().dispatcher.end(connection)
+        self._process.runtime.dispatcher.end(connection)
         if was_live:
-            self._start(self._close_namespace(connection))
+            self._start(seams.abort(self._server, connection.transport))
         # A held one is seen out by the gate, when the application has answered.
 
     def _start(self, work: Awaitable[None]) -> None:
         self._background.start(_as_coroutine(work))
-
-    async def _close_namespace(self, connection: EioConnection) -> None:
-        """Send DISCONNECT, run the disconnect handler, and free the sid."""
-        await self._server.disconnect(connection.sid, connection.namespace, ignore_queue=True)
 
     def _change_room(self, effect: RoomChanged[EioPacket]) -> None:
         connection = effect.connection
@@ -123,25 +109,25 @@ class AsyncEffects:
     def _save_live(self, connection: EioConnection) -> None:
         client = self._clients.find(connection.namespace, connection.sid)
         if client is not None and connection.phase is Phase.LIVE:
-            self._sessions().save_later(client, HolderState.LIVE)
+            self._process.sessions.save_later(client, HolderState.LIVE)
 
     async def _disconnect(self, connection: EioConnection) -> None:
         client = self._clients.find(connection.namespace, connection.sid)
         if client is None:
             return
-        await self._sessions().save_quietly(client, HolderState.ENDED)
-        await self._close_namespace(connection)
+        await self._process.sessions.end(client)
+        await self._server.disconnect(connection.sid, connection.namespace, ignore_queue=True)
 
     async def _hand_over(self, effect: TakenOver[EioPacket]) -> None:
         takeover = effect.takeover
         client = self._clients.find(takeover.namespace, takeover.sid)
         if effect.connection is not None and effect.connection.connect_sent:
-            await self._close_namespace(effect.connection)
+            await seams.abort(self._server, effect.connection.transport)
         if not effect.asked:
             return
         if client is not None and client.connection.number < takeover.number:
             await client.gone
-        drafts = self._runtime().drafts
+        drafts = self._process.runtime.drafts
         await self._publish(
             drafts.released(takeover.namespace, takeover.sid, takeover.number, takeover.claimer)
         )
@@ -149,7 +135,7 @@ class AsyncEffects:
     async def _answer(self, effect: SessionWanted[EioPacket]) -> None:
         request, connection = effect.request, effect.connection
         await self._publish(
-            self._runtime().drafts.session(
+            self._process.runtime.drafts.session(
                 connection.namespace, request.server, request.request_id, connection.user_session
             )
         )
@@ -164,7 +150,7 @@ class AsyncEffects:
 
     async def _publish(self, draft: Draft) -> None:
         try:
-            await self._runtime().publish(draft)
+            await self._process.runtime.publish(draft)
         except PublishError as exc:
             logger.warning("an answer is lost: %s", exc, extra={"event": "publish.failed"})
 

@@ -1,6 +1,6 @@
 """The gate: how a client gets in, and how its transport's end is noted, under asyncio.
 
-It wraps three methods of the server (`adapter.seams`), and leaves the rest of the work to them:
+It wraps four methods of the server (`adapter.seams`), and leaves the rest of the work to them:
 
 1. ``_handle_connect``: the client is admitted (`recovery.flows.admission`) before the application's connect
    handler runs, and held while it does.
@@ -8,6 +8,7 @@ It wraps three methods of the server (`adapter.seams`), and leaves the rest of t
    ``pid`` is added, and what the client missed follows at once.
 3. ``_handle_eio_disconnect``: a transport that closed leaves its sessions recoverable. That is saved before
    the application's disconnect handler runs.
+4. ``_trigger_event``: a disconnect handler that raises is logged, and its client's sid is freed all the same.
 """
 
 import asyncio
@@ -21,10 +22,9 @@ from typing import Any
 from weakref import WeakSet
 
 from adapter import seams
-from adapter.clients import Client, Clients
+from adapter.async_process import AsyncProcess, handled_disconnect
+from adapter.clients import Client
 from adapter.seams import EioPacket
-from adapter.sessions import Sessions
-from recovery.aio.runtime import Runtime
 from recovery.core.connection import Phase
 from recovery.core.decision import Presented, read_auth
 from recovery.driver import run_async
@@ -32,7 +32,6 @@ from recovery.errors import EncodingError, SaveError, StoreUnavailableError
 from recovery.flows.admission import Newcomer, admit, admit_without_store
 from recovery.reasons import Reason
 from recovery.records import HolderState, Namespace, Pid, Sid
-from recovery.settings import Settings
 
 __all__ = ["Gate"]
 
@@ -52,24 +51,13 @@ class Gate:
         outcomes: how many clients that asked for recovery got it ("recovered"), or why not.
     """
 
-    def __init__(
-        self,
-        server: Any,
-        clients: Clients,
-        settings: Settings,
-        *,
-        runtime: Callable[[], Runtime[EioPacket]],
-        sessions: Callable[[], Sessions],
-        identity: Identity | None,
-        wants_offsets: Predicate,
-    ) -> None:
+    def __init__(self, process: AsyncProcess, *, identity: Identity | None, wants_offsets: Predicate) -> None:
+        server = process.server
         seams.check_server(server)
         self.outcomes: Counter[str] = Counter()
+        self._process = process
         self._server = server
-        self._clients = clients
-        self._settings = settings
-        self._runtime = runtime
-        self._sessions = sessions
+        self._clients = process.clients
         self._identity = identity
         self._wants_offsets = wants_offsets
         self._watched: WeakSet[Any] = WeakSet()
@@ -79,6 +67,7 @@ class Gate:
         self._send_packet = seams.hook(server, seams.SEND_PACKET, self.send_packet)
         self._transport_closed = seams.hook(server, seams.TRANSPORT_CLOSED, self.handle_transport_closed)
         self._disconnected = seams.disconnected(server)
+        self._trigger_event = seams.hook(server, seams.TRIGGER_EVENT, self.trigger_event)
 
     def take_admitted(self, transport: str, namespace: str) -> Client | None:
         """The client that is being let in on a transport, once: `pre_connect` gives it its sid."""
@@ -103,7 +92,7 @@ class Gate:
                 await self._refuse(eio_sid, name)
                 raise
             if not seams.is_open(self._server, eio_sid):
-                self._runtime().dispatcher.end(client.connection)
+                self._process.runtime.dispatcher.end(client.connection)
                 self._clients.remove(client)
                 return
             self._admitted[place] = client
@@ -123,12 +112,12 @@ class Gate:
     def note_refusal(self, client: Client) -> None:
         """The application refused a client; a recovered session can be claimed again until its deadline."""
         connection = client.connection
-        self._runtime().dispatcher.end(connection)
+        self._process.runtime.dispatcher.end(connection)
         if connection.recovery.recovered:
             self.outcomes["recovered"] -= 1
             self.outcomes[Reason.REFUSED.value] += 1
         if client.saved:
-            self._sessions().save_later(client, HolderState.AWAY)
+            self._process.sessions.save_later(client, HolderState.AWAY)
         logger.info(
             "the application refused %s",
             connection.sid,
@@ -137,7 +126,7 @@ class Gate:
 
     async def handle_transport_closed(self, eio_sid: str, *reason: str) -> None:
         """Note that the clients of a transport are away, then let their disconnect handlers run."""
-        dispatcher = self._runtime().dispatcher
+        dispatcher = self._process.runtime.dispatcher
         away = [client for client in self._clients.on(eio_sid) if client.connection.phase is Phase.LIVE]
         for client in away:
             client.closed_at = asyncio.get_running_loop().time()
@@ -146,23 +135,36 @@ class Gate:
         socket = seams.socket_of(self._server, eio_sid)
         if socket is not None and recoverable:
             seams.clear_queue(socket)  # they will be replayed: none may share a payload with CLOSE
-        saves = (self._sessions().save_quietly(client, HolderState.CLOSING) for client in recoverable)
+        saves = (self._process.sessions.save_quietly(client, HolderState.CLOSING) for client in recoverable)
         await asyncio.gather(*saves)
         await self._transport_closed(eio_sid, *reason)
         for client in recoverable:
-            self._sessions().save_later(client, HolderState.AWAY, whole=False)
+            self._process.sessions.save_later(client, HolderState.AWAY, whole=False)
+
+    async def trigger_event(self, event: str, namespace: str, *args: Any) -> Any:
+        """Run a handler; a disconnect handler that raises must not leave its client in the tables."""
+        if event != "disconnect":
+            return await self._trigger_event(event, namespace, *args)
+        token = handled_disconnect.set(self._clients.find(namespace, args[0]))
+        try:
+            return await self._trigger_event(event, namespace, *args)
+        except Exception:
+            logger.exception("a disconnect handler failed", extra={"event": "handler.failed", "sid": args[0]})
+            return None
+        finally:
+            handled_disconnect.reset(token)
 
     async def _admit(self, eio_sid: str, namespace: Namespace, presented: Presented, auth: Any) -> Client:
         environ = self._server.environ.get(eio_sid, {})
         newcomer = await self._newcomer(eio_sid, namespace, presented, environ, auth)
-        runtime = self._runtime()
+        runtime = self._process.runtime
         try:
             await runtime.start()
         except StoreUnavailableError as exc:
             logger.warning("no recovery: %s", exc, extra={"event": "recover.failed"})
             connection = admit_without_store(newcomer, runtime.dispatcher)
         else:
-            flow = admit(newcomer, runtime.dispatcher, runtime.drafts, runtime.epoch, self._settings)
+            flow = admit(newcomer, runtime.dispatcher, runtime.drafts, runtime.epoch, self._process.settings)
             connection = await run_async(flow, runtime.perform)
         client = self._clients.add(connection)
         environ[_ENVIRON_KEY] = connection.recovery
@@ -222,7 +224,7 @@ class Gate:
             return  # refused, or disconnected meanwhile
         if connection.phase is Phase.HELD and connection.connect_sent:
             connection.go_live()
-            await self._sessions().save_quietly(client, HolderState.LIVE)
+            await self._process.sessions.save_quietly(client, HolderState.LIVE)
         if connection.phase is not Phase.LIVE or not seams.is_open(self._server, connection.transport):
             await self._see_out(client)
         elif client.doomed:
@@ -250,12 +252,18 @@ class Gate:
         """Make the session durable; tell whether the client may be let in, if need be without a pid."""
         recovered = client.connection.recovery.recovered
         try:
-            return await self._sessions().save(client, HolderState.LIVE, create=not recovered)
+            saved = -1
+            while saved != client.connection.changes:  # what changed during a save is not in it
+                saved = client.connection.changes
+                create = not recovered and not client.saved
+                if not await self._process.sessions.save(client, HolderState.LIVE, create=create):
+                    return False
         except (SaveError, EncodingError) as exc:
             logger.warning("a client's session is not saved: %s", exc, extra={"event": "save.failed"})
             if recovered:  # it might have two owners: it has to come once more
                 await seams.abort(self._server, client.connection.transport)
             return not recovered
+        return True
 
     async def _refuse(self, eio_sid: str, namespace: str) -> None:
         packet = self._server.packet_class(seams.CONNECT_ERROR, data="Unable to connect", namespace=namespace)
@@ -264,9 +272,11 @@ class Gate:
     async def _see_out(self, client: Client) -> None:
         """The application accepted, but the transport had died, or the session gone elsewhere, by then."""
         connection = client.connection
-        self._runtime().dispatcher.end(connection)
-        if client.saved:
-            self._sessions().save_later(client, HolderState.AWAY)
+        self._process.runtime.dispatcher.end(connection)
+        if client.doomed:
+            await self._process.sessions.end(client)
+        elif client.saved:
+            self._process.sessions.save_later(client, HolderState.AWAY)
         if seams.is_open(self._server, connection.transport):
             # Not CONNECT_ERROR, after which JavaScript does not try again: an earlier attempt of the same
             # client may have been served late, and overtaken this one.
@@ -283,7 +293,7 @@ class Gate:
 
         def note() -> None:
             for client in self._clients.on(eio_sid):
-                client.connection.note(self._runtime().dispatcher.position)
+                client.connection.note(self._process.runtime.dispatcher.position)
 
         def prove() -> None:
             for client in self._clients.on(eio_sid):

@@ -4,7 +4,6 @@ It replaces `socketio.AsyncRedisManager` and its like: emits, rooms and disconne
 that all servers of the cluster share, and whose recent part answers what a client missed.
 """
 
-import asyncio
 import itertools
 import secrets
 from collections.abc import Callable, Collection, Mapping
@@ -16,21 +15,15 @@ from socketio import AsyncManager
 from adapter import seams
 from adapter.async_effects import AsyncEffects
 from adapter.async_gate import Gate, Identity, Predicate
-from adapter.background import Background
-from adapter.clients import Client, Clients
+from adapter.async_process import AsyncProcess
 from adapter.emits import arguments_of, audience_of
-from adapter.frames import EioFrames, codec_of
 from adapter.peers import can_use_offsets
-from adapter.requests import Requests
-from adapter.seams import EioPacket
-from adapter.sessions import Sessions
 from adapter.user_sessions import UserSessions
-from recovery.aio.runtime import Runtime
 from recovery.commands import AsyncStore
 from recovery.core.connection import Phase
 from recovery.core.packets import AckRequest
 from recovery.entries import JsonModule, Kind
-from recovery.errors import ConfigurationError, PublishError, StoreUnavailableError
+from recovery.errors import ConfigurationError
 from recovery.records import Audience, HolderState, Namespace, Recovery, Room, Sid
 from recovery.rooms import check_rooms
 from recovery.settings import Settings, SettingsOptions
@@ -38,9 +31,6 @@ from recovery.stores import Client as StoreClient
 from recovery.stores import open_async_store
 
 __all__ = ["AsyncRecoveryManager"]
-
-_PING_INTERVAL = 25.0  # python-engineio's default, for a manager without a server
-_PING_TIMEOUT = 20.0
 
 
 class AsyncRecoveryManager(AsyncManager):
@@ -91,21 +81,15 @@ class AsyncRecoveryManager(AsyncManager):
         self.logger = logger
         if json is not None:
             self.json = json
-        self._store = open_async_store(
+        store = open_async_store(
             url, stream_name=self.settings.stream_name, session_key_prefix=self.settings.session_key_prefix
         )
+        self._process = AsyncProcess(store, self.settings, self.json, self._ack_id)
         self._identity = identity
         self._wants_offsets = wants_offsets
         self._volatile_events = frozenset(volatile_events)
-        self._clients = Clients()
-        self._requests = Requests()
-        self._background = Background()
         self._ack_ids = itertools.count(secrets.randbits(40))
         self._gate: Gate | None = None
-        self._live_runtime: Runtime[EioPacket] | None = None
-        self._live_sessions: Sessions | None = None
-        self._checkpoints: asyncio.Task[Any] | None = None
-        self._closed = False
 
     # What python-socketio calls ------------------------------------------------------------------------
 
@@ -114,31 +98,12 @@ class AsyncRecoveryManager(AsyncManager):
         if self.write_only:
             raise ConfigurationError("a write-only manager cannot serve: leave out write_only=True")
         super().set_server(server)
-        self._effects = AsyncEffects(
-            server,
-            self._clients,
-            self._requests,
-            self._background,
-            runtime=self._runtime,
-            sessions=self._sessions,
-        )
-        self._gate = Gate(
-            server,
-            self._clients,
-            self.settings,
-            runtime=self._runtime,
-            sessions=self._sessions,
-            identity=self._identity,
-            wants_offsets=self._wants_offsets,
-        )
-        UserSessions(
-            server,
-            self._clients,
-            self._requests,
-            self.settings,
-            runtime=self._runtime,
-            sessions=self._sessions,
-        )
+        process = self._process
+        process.server, process.json = server, self.json
+        effects = AsyncEffects(process)
+        process.front_end, process.lost = effects, effects.evict
+        self._gate = Gate(process, identity=self._identity, wants_offsets=self._wants_offsets)
+        UserSessions(process)
         self._stock_shutdown = seams.hook(server, "shutdown", self._shutdown)
 
     async def pre_connect(self, eio_sid: str, namespace: str) -> str | None:
@@ -189,7 +154,7 @@ class AsyncRecoveryManager(AsyncManager):
         """
         name, target = Namespace(namespace or "/"), room if to is None else to
         audience, args = audience_of(target, skip_sid), arguments_of(event, data)
-        runtime = self._runtime()
+        runtime = self._process.runtime
         request_id = None if callback is None else self._expect_ack(callback, target)
         if ignore_queue:
             ack = None if request_id is None else AckRequest(runtime.server, request_id)
@@ -197,44 +162,44 @@ class AsyncRecoveryManager(AsyncManager):
             return
         volatile = volatile or event in self._volatile_events
         draft = runtime.drafts.broadcast(name, args, audience, volatile=volatile, request_id=request_id)
-        await self._follow_stream()
+        await self._process.follow_stream()
         await runtime.publish(draft)
 
     async def can_disconnect(self, sid: str, namespace: str) -> bool:
         """Prepare to disconnect a client after all that was emitted; False if it is not here."""
-        client = self._clients.find(namespace, sid)
-        runtime = self._runtime()
-        if client is None:
-            if seams.knows(self, sid, namespace):
-                return bool(await super().can_disconnect(sid, namespace))
-            await runtime.publish(runtime.drafts.disconnect(Namespace(namespace), Audience((sid,))))
-            return False
-        if client.connection.phase is Phase.HELD:
+        client = self._process.clients.find(namespace, sid)
+        runtime = self._process.runtime
+        if client is None and seams.knows(self, sid, namespace):
+            return bool(await super().can_disconnect(sid, namespace))
+        if client is not None and client.held:
             client.doomed = True
             return False
-        await runtime.passed(runtime.dispatcher.published, self.settings.publish_timeout)
-        if client.connection.phase is Phase.LIVE:
+        if client is not None:
+            await runtime.passed(runtime.dispatcher.published, self.settings.publish_timeout)
+        if client is not None and client.connection.phase is Phase.LIVE:
             runtime.dispatcher.end(client.connection)
-            await self._sessions().save_quietly(client, HolderState.ENDED)
-        connected: bool = self.is_connected(sid, namespace)
-        return connected
+            if await self._process.sessions.end(client):
+                return bool(self.is_connected(sid, namespace))
+        # It is on another server, or on its way there, or away: the word waits for it in the stream.
+        await runtime.publish(runtime.drafts.disconnect(Namespace(namespace), Audience((sid,))))
+        return bool(self.is_connected(sid, namespace))
 
     def pre_disconnect(self, sid: str, namespace: str) -> Any:
         """Note that a client is on its way out; if it is still live, it or the server wants it so."""
-        client = self._clients.find(namespace, sid)
+        client = self._process.clients.find(namespace, sid)
         if client is not None and client.connection.phase is Phase.LIVE:
-            self._runtime().dispatcher.end(client.connection)
-            self._sessions().save_later(client, HolderState.ENDED)
+            self._process.runtime.dispatcher.end(client.connection)
+            self._process.sessions.save_later(client, HolderState.ENDED)
         return super().pre_disconnect(sid, namespace)
 
     async def disconnect(self, sid: str, namespace: str, **kwargs: Any) -> None:
         """Remove a client from the tables, after its disconnect handler, or after it was refused."""
-        client = self._clients.find(namespace, sid)
+        client = self._process.clients.find(namespace, sid)
         if client is not None and client.connection.phase is Phase.HELD and self._gate is not None:
             self._gate.note_refusal(client)
         await super().disconnect(sid, namespace, **kwargs)
         if client is not None:
-            self._clients.remove(client)
+            self._process.clients.remove(client)
 
     async def enter_room(self, sid: str, namespace: str, room: Room, eio_sid: str | None = None) -> None:
         """Put a client into a room, wherever it is; durable on return.
@@ -244,26 +209,30 @@ class AsyncRecoveryManager(AsyncManager):
             PublishError: for a client elsewhere: see `emit`.
         """
         check_rooms((room,))
-        client = self._clients.find(namespace, sid)
-        if client is None and not seams.knows(self, sid, namespace):
+        if self._process.is_elsewhere(sid, namespace):
             await self._change_rooms_elsewhere(Kind.JOIN, namespace, sid, room)
             return
         self.basic_enter_room(sid, namespace, room, eio_sid=eio_sid)
+        client = self._process.clients.find(namespace, sid)
         if client is not None and client.connection.phase is not Phase.ENDED:
-            self._runtime().dispatcher.enter(client.connection, room)
-            await self._sessions().save_change(client)
+            self._process.runtime.dispatcher.enter(client.connection, room)
+            await self._process.sessions.save_change(client)
 
     async def leave_room(self, sid: str, namespace: str, room: Room) -> None:
-        """Take a client out of a room, wherever it is; durable on return; raises like `enter_room`."""
+        """Take a client out of a room, wherever it is; durable on return; raises like `enter_room`.
+
+        Within the client's own disconnect handler this is housekeeping, and does not count for its session:
+        a client that comes back is in the rooms that it was in when its connection closed.
+        """
         check_rooms((room,))
-        client = self._clients.find(namespace, sid)
-        if client is None and not seams.knows(self, sid, namespace):
+        if self._process.is_elsewhere(sid, namespace):
             await self._change_rooms_elsewhere(Kind.LEAVE, namespace, sid, room)
             return
         self.basic_leave_room(sid, namespace, room)
+        client = self._process.clients.find(namespace, sid)
         if client is not None and client.connection.phase is not Phase.ENDED:
-            self._runtime().dispatcher.leave(client.connection, room)
-            await self._sessions().save_change(client)
+            self._process.runtime.dispatcher.leave(client.connection, room)
+            await self._process.sessions.save_change(client)
 
     async def close_room(self, room: Room, namespace: str | None = None) -> None:
         """Take everybody out of a room, on all servers, and those who are away; raises `PublishError`."""
@@ -271,8 +240,8 @@ class AsyncRecoveryManager(AsyncManager):
         check_rooms((room,))
         if self.is_sid_room(name, room):
             raise ValueError("cannot close a sid room")
-        runtime = self._runtime()
-        await self._follow_stream()
+        runtime = self._process.runtime
+        await self._process.follow_stream()
         offset = await runtime.publish(
             runtime.drafts.change_rooms(Kind.LEAVE, name, Audience((room,)), (room,))
         )
@@ -295,7 +264,7 @@ class AsyncRecoveryManager(AsyncManager):
                 if not sio.manager.recovery(sid).recovered:
                     await sio.enter_room(sid, "lobby")
         """
-        client = self._clients.find(namespace or "/", sid)
+        client = self._process.clients.find(namespace or "/", sid)
         if client is None:
             raise KeyError(f"no client {sid!r} in namespace {namespace or '/'!r} of this process")
         return client.connection.recovery
@@ -311,73 +280,16 @@ class AsyncRecoveryManager(AsyncManager):
         The sessions stay recoverable, on other servers or on this one's successor. The manager cannot be
         used again.
         """
-        runtime = self._live_runtime
-        if runtime is None or self._closed:
-            return
-        self._closed = True
-        if self._checkpoints is not None:
-            self._checkpoints.cancel()
-        transports = self._clients.transports()
-        await asyncio.gather(*(seams.abort(self.server, transport) for transport in transports))
-        await self._background.finish(patience=self.settings.publish_timeout)
-        await runtime.close()
+        await self._process.close()
 
     # Inside --------------------------------------------------------------------------------------------
-
-    def _runtime(self) -> Runtime[EioPacket]:
-        """The runtime of this process, made when first needed: in its loop, and after any fork."""
-        if self._live_runtime is None:
-            packet_class = None if self.server is None else self.server.packet_class
-            runtime: Runtime[EioPacket] = Runtime(
-                self._store,
-                self.settings,
-                codec_of(packet_class, self.json),
-                EioFrames(packet_class, self._ack_id),
-                self._effects if self.server is not None else None,
-                retention_ms=self._retention_ms,
-            )
-            self._live_runtime = runtime
-            self._live_sessions = Sessions(
-                runtime,
-                self._clients,
-                self.settings,
-                self._background,
-                retention_ms=self._retention_ms,
-                lost=self._lose,
-            )
-            if self.server is not None:
-                self._checkpoints = self._background.start(self._live_sessions.keep_checkpoints())
-        return self._live_runtime
-
-    def _sessions(self) -> Sessions:
-        self._runtime()
-        assert self._live_sessions is not None, "made with the runtime"
-        return self._live_sessions
-
-    async def _follow_stream(self) -> None:
-        """A server that emits must read, too, or its own clients would get nothing."""
-        if self.server is None:
-            return
-        try:
-            await self._runtime().start()
-        except StoreUnavailableError as exc:
-            raise PublishError(f"the packet was not stored: {exc}", maybe_stored=False) from exc
-
-    def _retention_ms(self) -> int:
-        eio = None if self.server is None else self.server.eio
-        return self.settings.retention_ms(
-            getattr(eio, "ping_interval", _PING_INTERVAL), getattr(eio, "ping_timeout", _PING_TIMEOUT)
-        )
-
-    def _lose(self, client: Client) -> None:
-        self._effects.evict(client)
 
     def _expect_ack(self, callback: Callable[..., Any], target: Any) -> str:
         if self.server is None:
             raise RuntimeError("callbacks can only be issued from the context of a server")
         if target is None:
             raise ValueError("cannot use a callback without a room: name a sid")
-        return self._requests.expect_ack(callback)
+        return self._process.requests.expect_ack(callback)
 
     def _ack_id(self, namespace: Namespace, sid: Sid, ack: AckRequest) -> int:
         """Note where an acknowledgement goes; its id is unlike any that another process gave this client."""
@@ -386,14 +298,14 @@ class AsyncRecoveryManager(AsyncManager):
         return ack_id
 
     async def _acknowledged(self, namespace: Namespace, ack: AckRequest, *args: Any) -> None:
-        runtime = self._runtime()
+        runtime = self._process.runtime
         if ack.server == runtime.server:
-            await self._requests.acknowledge(ack.request_id, args)
+            await self._process.requests.acknowledge(ack.request_id, args)
         else:
             await runtime.publish(runtime.drafts.acknowledge(namespace, ack.server, ack.request_id, args))
 
     async def _change_rooms_elsewhere(self, kind: Kind, namespace: str, sid: str, room: Room) -> None:
-        runtime = self._runtime()
+        runtime = self._process.runtime
         await runtime.publish(
             runtime.drafts.change_rooms(kind, Namespace(namespace), Audience((sid,)), (room,))
         )

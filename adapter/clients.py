@@ -35,6 +35,11 @@ class Client:
     gone: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     @property
+    def owned(self) -> bool:
+        """Whether the store has a session under this connection's claim."""
+        return self.saved or self.connection.recovery.recovered
+
+    @property
     def held(self) -> bool:
         """Whether the application has not accepted it yet."""
         return self.connection.phase is Phase.HELD

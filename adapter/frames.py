@@ -8,7 +8,10 @@ from recovery.core.packets import AckRequest
 from recovery.entries import JsonModule, PayloadCodec
 from recovery.records import Namespace, Sid
 
-__all__ = ["EioFrames", "codec_of"]
+__all__ = ["AckId", "EioFrames", "codec_of"]
+
+AckId = Callable[[Namespace, Sid, AckRequest], int]
+"""Returns the id for an acknowledgement of one client, and remembers where it goes."""
 
 
 def codec_of(packet_class: Any, json: JsonModule) -> PayloadCodec:
@@ -29,10 +32,10 @@ class EioFrames:
 
     Args:
         packet_class: of the server; Socket.IO packets are made of it.
-        ack_id: returns the id for an acknowledgement of one client, and remembers where it goes.
+        ack_id: see `AckId`.
     """
 
-    def __init__(self, packet_class: Any, ack_id: Callable[[Namespace, Sid, AckRequest], int]) -> None:
+    def __init__(self, packet_class: Any, ack_id: AckId) -> None:
         self._packet_class = packet_class
         self._ack_id = ack_id
 

@@ -5,8 +5,8 @@ Checked on python-socketio 5.18.1 with python-engineio 4.15.1. The contract test
 
 What is relied on:
 
-- server: the attributes ``_handle_connect``, ``_handle_disconnect``, ``_handle_eio_disconnect`` and
-  ``_send_packet`` are looked up on the instance at each call, so that an attribute of the instance
+- server: the attributes ``_handle_connect``, ``_handle_disconnect``, ``_handle_eio_disconnect``,
+  ``_send_packet`` and ``_trigger_event`` are looked up on the instance at each call, so that an attribute of the instance
   replaces the method; ``eio.on("disconnect")`` and the attribute must both be set, because
   ``sio.instrument()`` calls the attribute.
 - manager: ``rooms``, ``pending_connect`` and the ``basic_*`` methods keep the tables.
@@ -31,6 +31,7 @@ __all__ = [
     "HANDLE_CONNECT",
     "SEND_PACKET",
     "TRANSPORT_CLOSED",
+    "TRIGGER_EVENT",
     "EioPacket",
     "abort",
     "accepts",
@@ -54,7 +55,8 @@ EVENT = sio_packet.EVENT
 HANDLE_CONNECT = "_handle_connect"
 TRANSPORT_CLOSED = "_handle_eio_disconnect"
 SEND_PACKET = "_send_packet"
-ASYNC_SERVER_NAMES = (HANDLE_CONNECT, TRANSPORT_CLOSED, SEND_PACKET, "_handle_disconnect")
+TRIGGER_EVENT = "_trigger_event"
+ASYNC_SERVER_NAMES = (HANDLE_CONNECT, TRANSPORT_CLOSED, SEND_PACKET, TRIGGER_EVENT, "_handle_disconnect")
 
 
 class EioPacket(Protocol):

@@ -35,7 +35,7 @@ class Sessions:
         background: Background,
         *,
         retention_ms: Callable[[], int],
-        lost: Callable[[Client], None],
+        lost: Callable[[Client], None] | None,
     ) -> None:
         self._runtime = runtime
         self._clients = clients
@@ -79,7 +79,8 @@ class Sessions:
                 outcome.number,
                 extra={"event": "save.refused"},
             )
-            self._lost(client)
+            if self._lost is not None:
+                self._lost(client)
             return False
         client.saved = True
         if outcome.value_missing and not whole:
@@ -101,6 +102,18 @@ class Sessions:
         """
         if client.saved and not await self.save(client, HolderState.LIVE):
             raise SaveError(f"{client.connection.sid} has moved to another server; the change is not saved")
+
+    async def end(self, client: Client) -> bool:
+        """End a session for good; False if that is not certain: it has moved on, or the store is away."""
+        if client.connection.pid is None or not client.owned:
+            return True
+        try:
+            return await self.save(client, HolderState.ENDED)
+        except (SaveError, EncodingError) as exc:
+            logger.warning(
+                "session of %s is not ended: %s", client.connection.sid, exc, extra={"event": "save.failed"}
+            )
+            return False
 
     async def save_quietly(self, client: Client, state: HolderState, *, whole: bool = True) -> None:
         """Save a session where nobody can be told of a failure but the log."""

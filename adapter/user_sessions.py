@@ -4,19 +4,13 @@ It stands in place of the server's `get_session` and `save_session`; `session()`
 """
 
 import secrets
-from collections.abc import Callable
 from typing import Any
 
 from adapter import seams
-from adapter.clients import Clients
-from adapter.requests import Requests
-from adapter.seams import EioPacket
-from adapter.sessions import Sessions
-from recovery.aio.runtime import Runtime
+from adapter.async_process import AsyncProcess
 from recovery.core.connection import Phase
 from recovery.records import Namespace, Sid
 from recovery.sessions import decode_user_session, encode_user_session
-from recovery.settings import Settings
 
 __all__ = ["UserSessions"]
 
@@ -24,24 +18,10 @@ __all__ = ["UserSessions"]
 class UserSessions:
     """Reads and writes user sessions of one server's clients and of others'."""
 
-    def __init__(
-        self,
-        server: Any,
-        clients: Clients,
-        requests: Requests,
-        settings: Settings,
-        *,
-        runtime: Callable[[], Runtime[EioPacket]],
-        sessions: Callable[[], Sessions],
-    ) -> None:
-        self._server = server
-        self._clients = clients
-        self._requests = requests
-        self._settings = settings
-        self._runtime = runtime
-        self._sessions = sessions
-        self._stock_get = seams.hook(server, "get_session", self.get)
-        self._stock_save = seams.hook(server, "save_session", self.save)
+    def __init__(self, process: AsyncProcess) -> None:
+        self._process = process
+        self._stock_get = seams.hook(process.server, "get_session", self.get)
+        self._stock_save = seams.hook(process.server, "save_session", self.save)
 
     async def get(self, sid: str, namespace: str | None = None) -> Any:
         """Return the user session of a client, here or on another server.
@@ -51,13 +31,15 @@ class UserSessions:
             PublishError: the other servers could not be asked.
         """
         name = Namespace(namespace or "/")
-        if self._is_here(sid, name):
+        if not self._process.is_elsewhere(sid, name):
             return await self._stock_get(sid, namespace=namespace)
-        runtime = self._runtime()
+        runtime = self._process.runtime
         await runtime.start()  # the answer comes through the stream
         request_id = secrets.token_hex(8)
         question = runtime.publish(runtime.drafts.fetch_session(name, Sid(sid), request_id))
-        answer = await self._requests.ask(request_id, question, self._settings.publish_timeout)
+        answer = await self._process.requests.ask(
+            request_id, question, self._process.settings.publish_timeout
+        )
         if answer is None:
             raise KeyError(f"no server has a client {sid!r} connected in namespace {name!r}")
         return answer
@@ -72,17 +54,14 @@ class UserSessions:
         """
         name = Namespace(namespace or "/")
         packed = encode_user_session(session)
-        if not self._is_here(sid, name):
-            runtime = self._runtime()
+        client = self._process.clients.find(name, sid)
+        closed = client is not None and client.connection.phase is Phase.ENDED
+        if closed or self._process.is_elsewhere(sid, name):
+            runtime = self._process.runtime
             await runtime.publish(runtime.drafts.set_session(name, Sid(sid), session))
             return
         await self._stock_save(sid, session, namespace=namespace)
-        client = self._clients.find(name, sid)
-        if client is not None and client.connection.phase is not Phase.ENDED:
+        if client is not None:
             client.connection.user_session = decode_user_session(packed)
-            await self._sessions().save_change(client)
-
-    def _is_here(self, sid: str, namespace: str) -> bool:
-        return self._clients.find(namespace, sid) is not None or seams.knows(
-            self._server.manager, sid, namespace
-        )
+            client.connection.changes += 1
+            await self._process.sessions.save_change(client)

@@ -11,10 +11,13 @@ import ast
 import dataclasses
 import re
 import sys
+import textwrap
 import tomllib
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from pathlib import Path
 
+from recovery import errors
 from recovery.core.connection import TRANSITIONS, Phase
 from recovery.entries import Kind
 from recovery.settings import Settings
@@ -22,7 +25,12 @@ from recovery.settings import Settings
 __all__ = ["DRAWINGS", "PAGES", "TOUR", "drawn_anew"]
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("docs/explanation/architecture.md", "docs/reference/redis-keys.md", "docs/reference/settings.md")
+PAGES = (
+    "docs/explanation/architecture.md",
+    "docs/reference/api.md",
+    "docs/reference/redis-keys.md",
+    "docs/reference/settings.md",
+)
 
 TOUR = (
     "recovery/offsets.py",
@@ -139,12 +147,19 @@ def defaults() -> str:
     return "\n".join(rows)
 
 
+def error_tree() -> str:
+    """Show the tree of errors, from the docstring of `recovery.errors`."""
+    tree = (errors.__doc__ or "").split("::\n\n")[1].split("\n\n")[0]
+    return f"```text\n{textwrap.dedent(tree)}\n```"
+
+
 DRAWINGS: Mapping[str, Callable[[], str]] = {
     "phases": phases,
     "layers": layers,
     "tour": tour,
     "kinds": kinds,
     "defaults": defaults,
+    "errors": error_tree,
 }
 
 
@@ -172,7 +187,7 @@ def _comments_of_members(path: Path, name: str) -> dict[str, str]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     body = next(node.body for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and node.name == name)
     comments: dict[str, str] = {}
-    for member, below in zip(body, body[1:], strict=False):
+    for member, below in pairwise(body):
         if isinstance(member, ast.Assign) and isinstance(below, ast.Expr):
             comments[ast.unparse(member.targets[0])] = str(ast.literal_eval(below.value))
     return comments

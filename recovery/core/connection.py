@@ -57,12 +57,14 @@ class Connection(Generic[F]):
         proven: everything up to here was received by the client.
         user_session: python-socketio's dict for this client.
         ended_at: the position at which it ended: its rooms are known up to there. None before that.
+        changes: counts changes of rooms and user session, so that a save can tell what came after it.
         connect_sent: CONNECT is queued, so what needs no order may follow at once.
     """
 
     __slots__ = (
         "_noted",
         "_pending",
+        "changes",
         "connect_sent",
         "ended_at",
         "identity",
@@ -110,6 +112,7 @@ class Connection(Generic[F]):
         self.user_session = user_session
         self.phase = Phase.HELD
         self.connect_sent = False
+        self.changes = 0
         self.ended_at: Offset | None = None
         self._pending: list[F] = []
         self._noted: Offset | None = None

@@ -141,11 +141,13 @@ class Dispatcher(Generic[F]):
 
     def enter(self, connection: Connection[F], room: Room) -> None:
         """Put a client into a room, from `edge` on."""
+        connection.changes += 1
         connection.membership.enter(room, self.edge)
         self._index(connection, room)
 
     def leave(self, connection: Connection[F], room: Room) -> None:
         """Take a client out of a room, from `edge` on."""
+        connection.changes += 1
         self._leave(connection, room, self.edge, from_stream=False)
 
     def deliver_local(
@@ -250,6 +252,7 @@ class Dispatcher(Generic[F]):
                 self.end(connection)
                 yield Disconnected(connection)
             elif isinstance(control, SessionChange):
+                connection.changes += 1
                 connection.user_session = control.data
                 yield SessionReplaced(connection)
             else:
@@ -267,6 +270,7 @@ class Dispatcher(Generic[F]):
     def _change_rooms(
         self, connection: Connection[F], change: RoomsChange, offset: Offset
     ) -> Iterator[Effect[F]]:
+        connection.changes += 1
         for room in change.rooms:
             if change.entered:
                 connection.membership.enter(room, offset, from_stream=True)

@@ -19,7 +19,7 @@ import subprocess
 import sys
 import threading
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -136,7 +136,7 @@ class Stage:
 
     @classmethod
     @contextmanager
-    def opened(cls, folder: Path) -> Iterator["Stage"]:
+    def opened(cls, folder: Path) -> Generator["Stage"]:
         """Set up a stage, and in the end stop whatever still runs."""
         stage = cls(folder)
         try:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import socketio
+from socketio.exceptions import ConnectionRefusedError as ConnectionRefusedBySocketIO
 
 from tests.e2e.actions import perform
 from tests.e2e.steps import Step
@@ -68,7 +69,11 @@ class App:
         self.gates: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self.collected: defaultdict[str, list[Json]] = defaultdict(list)
         self.floods: dict[str, tuple[asyncio.Event, asyncio.Task[int]]] = {}
-        options = {"cors_allowed_origins": "*", "namespaces": ["/quiet", *NAMESPACES], **spec.server}
+        options: dict[str, Any] = {
+            "cors_allowed_origins": "*",
+            "namespaces": ["/quiet", *NAMESPACES],
+            **spec.server,
+        }
         self.sio: Any = socketio.AsyncServer(
             async_mode="asgi", client_manager=_build_manager(spec), **options
         )
@@ -129,14 +134,11 @@ class App:
         return None if ask is None else ask(sid, namespace)
 
     def _register(self, namespace: str) -> None:
-        if self.spec.connect_takes_auth:
+        async def connect(sid: str, environ: Mapping[str, Any], auth: Json) -> Any:
+            return await self.on_connect(namespace, sid, environ, auth)
 
-            async def connect(sid: str, environ: Mapping[str, Any], auth: Json) -> Any:
-                return await self.on_connect(namespace, sid, environ, auth)
-        else:
-
-            async def connect(sid: str, environ: Mapping[str, Any]) -> Any:  # type: ignore[misc]  # two arities
-                return await self.on_connect(namespace, sid, environ)
+        async def connect_without_auth(sid: str, environ: Mapping[str, Any]) -> Any:
+            return await self.on_connect(namespace, sid, environ)
 
         async def disconnect(sid: str, reason: str) -> None:
             await self.on_disconnect(namespace, sid, reason)
@@ -144,7 +146,8 @@ class App:
         async def anything(event: str, sid: str, *args: Json) -> Any:
             return await self.on_event(namespace, event, sid, *args)
 
-        self.sio.on("connect", connect, namespace=namespace)
+        handler = connect if self.spec.connect_takes_auth else connect_without_auth
+        self.sio.on("connect", handler, namespace=namespace)
         self.sio.on("disconnect", disconnect, namespace=namespace)
         self.sio.on("*", anything, namespace=namespace)
 
@@ -155,7 +158,7 @@ class App:
             case "false":
                 return False
             case "refuse":
-                raise socketio.exceptions.ConnectionRefusedError("go away", {"code": 403})
+                raise ConnectionRefusedBySocketIO("go away", {"code": 403})
             case "refuse-builtin":
                 raise ConnectionRefusedError
             case "raise":
@@ -175,8 +178,12 @@ def _build_manager(spec: AppSpec) -> Any:
     if spec.identify_by is not None:
         options["identity"] = _identify_by(spec.identify_by)
     if spec.offsets_for_all:
-        options["wants_offsets"] = lambda environ: True
+        options["wants_offsets"] = _say_yes
     return AsyncRecoveryManager(**options)
+
+
+def _say_yes(environ: Mapping[str, Any]) -> bool:
+    return True
 
 
 def _identify_by(key: str) -> Any:

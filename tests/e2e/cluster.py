@@ -342,11 +342,12 @@ class Cluster:
         await self._check_errors()
 
     async def _check_errors(self) -> None:
+        expected = [_COMPLAINT, *self.expected_errors]
+        unexpected: list[str] = []
         for server in self.servers:
             errors = await server.host.ask("errors")
-            expected = [_COMPLAINT, *self.expected_errors]
-            unexpected = [error for error in errors if not any(words in error for words in expected)]
-            assert not unexpected, f"{server} logged errors:\n" + "\n".join(unexpected)
+            unexpected += [f"{server}: {error}" for error in errors if not any(w in error for w in expected)]
+        assert not unexpected, "\n".join(unexpected)
 
 
 async def _wait_empty(server: Server) -> None:

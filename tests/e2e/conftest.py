@@ -6,7 +6,6 @@ processes. `core` marks those that also run on the two Redis versions; all other
 
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,6 @@ OpenCluster = Callable[..., Awaitable[Cluster]]
 SETTINGS: dict[str, Any] = {
     "max_disconnection_duration": 30.0,
     "checkpoint_interval": 0.2,
-    "publish_timeout": 1.0,
 }
 
 
@@ -146,12 +144,6 @@ async def cluster(open_cluster: OpenCluster) -> Cluster:
 @pytest_asyncio.fixture(loop_scope="session")
 async def stock(js: JsClients, hosts: list[HostProcess], report_output: None) -> AsyncIterator[Cluster]:
     """A stock server without recovery, in one process: what the harness itself is proven on."""
-    async with _stock_cluster(js, hosts) as opened:
-        yield opened
-
-
-@asynccontextmanager
-async def _stock_cluster(js: JsClients, hosts: list[HostProcess]) -> AsyncIterator[Cluster]:
     cluster = Cluster(hosts[:1], js)
     await cluster.open(None)
     yield cluster

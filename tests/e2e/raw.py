@@ -95,6 +95,7 @@ class RawPolling:
         self.sid = ""
         self._http = http
         self._server = server
+        self._closed = False
 
     async def open(self) -> dict[str, Json]:
         """Open the session; return what the server says."""
@@ -123,6 +124,12 @@ class RawPolling:
         url = engine_url(self._server, sid=self.sid)
         async with self._http.post(url, data=_SEPARATOR.join(packets)) as response:
             return response.status
+
+    async def close(self) -> None:
+        """Send the CLOSE packet, once."""
+        if not self._closed:
+            self._closed = True
+            await self.push("1")
 
     async def poll_for(self, start: str) -> str:
         """Poll until there is a packet that starts with `start`; answer PINGs; return it."""

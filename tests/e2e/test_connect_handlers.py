@@ -232,12 +232,11 @@ async def test_emits_from_within_the_handler_arrive_after_the_connect_in_order(
 async def test_a_transport_that_dies_within_the_handler_leaks_nothing(
     cluster: Cluster, how: Drop, recovering: bool
 ) -> None:
+    absent = await _away(cluster)
     await cluster.last.behave("connect", steps.enter_room(steps.SID, "red"), steps.gate("door"))
+    client = absent if recovering else await cluster.open_client(cluster.last)
     if recovering:
-        client = await _away(cluster)
         await client.start_reconnect(cluster.last.url)
-    else:
-        client = await cluster.open_client(cluster.last)
     await cluster.last.wait_log("gate")
     await client.drop(how)
     await cluster.last.open_gate("door")

@@ -67,7 +67,6 @@ async def gather(cluster: Cluster) -> People:
     return people
 
 
-@pytest.mark.core
 @pytest.mark.parametrize("form", AUDIENCES)
 async def test_those_addressed_get_it_once_now_and_later(cluster: Cluster, form: str) -> None:
     build, audience = AUDIENCES[form]

@@ -48,6 +48,20 @@ async def test_a_client_disconnected_while_away_is_not_recovered(cluster: Cluste
     await _assert_fresh(client, cluster.last, "disconnected")
 
 
+@pytest.mark.parametrize("place", ["own-server", "other-server"])
+async def test_a_client_disconnected_while_its_disconnect_handler_runs_is_not_recovered(
+    cluster: Cluster, place: str
+) -> None:
+    client = await cluster.client()
+    await cluster.first.behave("disconnect", steps.gate("bye"))
+    await client.drop()
+    await cluster.first.wait_log("gate")
+    await (cluster.first if place == "own-server" else cluster.last).disconnect(client.sid)
+    await cluster.first.open_gate("bye")
+    await cluster.first.wait_log("disconnect-done", client.sid)
+    await _assert_fresh(client, cluster.last, "disconnected")
+
+
 async def test_a_client_disconnected_while_its_old_connection_lingers_is_not_recovered(
     cluster: Cluster,
 ) -> None:

@@ -10,6 +10,7 @@ from tests.e2e.cluster import Cluster, ServerError
 from tests.e2e.js_clients import Disconnected, Drop, JsClients, Refused, Upgraded
 from tests.e2e.node_process import NodeProcess
 from tests.e2e.wire import Json
+from tests.waiting import async_wait_until
 
 
 async def test_a_client_connects_and_receives_an_event(stock: Cluster) -> None:
@@ -150,13 +151,16 @@ class Peer:
     """A Node server with connection state recovery."""
 
     def __init__(self) -> None:
-        self.connections: list[dict[str, Json]] = []
-        self.node = NodeProcess("peer.js", on_report=self.connections.append)
+        self.reports: list[dict[str, Json]] = []
+        self.node = NodeProcess("peer.js", on_report=self.reports.append)
         self.url = ""
 
     async def start(self) -> None:
         await self.node.start()
         self.url = f"http://127.0.0.1:{await self.node.ask('port')}"
+
+    async def knows_of_drop(self) -> bool:
+        return any(report["t"] == "disconnect" for report in self.reports)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -173,6 +177,7 @@ async def test_a_client_recovers_from_nodes_own_server(peer: Peer, js: JsClients
     await peer.node.ask("emit", event="news", args=[1])
     await client.events(1)
     await client.drop()
+    await async_wait_until(peer.knows_of_drop)  # Node saves the session only then
     await peer.node.ask("emit", event="news", args=[2])
     after = await client.reconnect()
     assert (after.recovered, after.sid, after.pid) == (True, before.sid, before.pid)

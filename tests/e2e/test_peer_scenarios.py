@@ -36,7 +36,7 @@ class Door:
 
     async def close(self) -> None:
         for polling in self._opened:
-            await polling.push("1")
+            await polling.close()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -54,7 +54,7 @@ async def _visit(door: Door, cluster: Cluster) -> dict[str, str]:
     await cluster.first.emit("hello")
     event, offset = json.loads((await polling.poll_for("42"))[2:])
     assert event == "hello"
-    await polling.push("1")
+    await polling.close()
     return {"sid": answer["sid"], "pid": answer["pid"], "offset": offset}
 
 

@@ -161,7 +161,7 @@ async def test_a_replay_that_is_too_large_is_refused_whole(open_cluster: OpenClu
 @pytest.mark.core
 @pytest.mark.topologies("valkey-1", "valkey-2", "redis62-2", "redis70-2")
 async def test_a_session_whose_packets_were_trimmed_is_refused_whole(open_cluster: OpenCluster) -> None:
-    cluster = await open_cluster({"max_len": 1, "log_max_entries": 5})
+    cluster = await open_cluster({"max_len": 150, "log_max_entries": 5})
     cluster.expected_errors.append("max_len")
     client = await cluster.client()
     await cluster.first.emit("e", 1)

@@ -86,17 +86,25 @@ async def test_a_room_entered_while_away_counts_from_then_on(cluster: Cluster) -
     assert await cluster.last.rooms(client.sid) == {"red"}
 
 
-async def test_a_room_entered_while_the_disconnect_handler_runs_counts_from_then_on(cluster: Cluster) -> None:
+@pytest.mark.parametrize("way", ["enter", "leave"])
+async def test_a_room_changed_while_the_disconnect_handler_runs_counts_from_then_on(
+    cluster: Cluster, way: str
+) -> None:
     client = await cluster.client()
+    if way == "leave":
+        await cluster.first.enter_room(client.sid, "red")
     await cluster.first.behave("disconnect", steps.gate("bye"))
     await client.drop()
     await cluster.first.wait_log("gate")
-    await cluster.last.run(steps.enter_room(client.sid, "red"), steps.emit("e", 1, to="red"))
+    change = steps.enter_room if way == "enter" else steps.leave_room
+    await cluster.last.run(
+        steps.emit("e", 1, to="red"), change(client.sid, "red"), steps.emit("e", 2, to="red")
+    )
     await cluster.first.open_gate("bye")
     await cluster.come_back(client)
     await cluster.settle(client)
-    assert client.payloads() == [1]
-    assert await cluster.last.rooms(client.sid) == {"red"}
+    assert client.payloads() == ([2] if way == "enter" else [1])
+    assert await cluster.last.rooms(client.sid) == ({"red"} if way == "enter" else set())
 
 
 @pytest.mark.core

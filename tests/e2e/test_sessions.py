@@ -60,6 +60,16 @@ async def test_a_fresh_session_has_no_data(cluster: Cluster) -> None:
     assert await cluster.last.get_session(client.sid) == {}
 
 
+async def test_data_saved_while_the_disconnect_handler_runs_comes_back(cluster: Cluster) -> None:
+    """Saving what a user leaves behind is what disconnect handlers are for."""
+    await cluster.first.behave("disconnect", steps.edit_session(steps.SID, {"left": "at noon"}))
+    client = await cluster.client()
+    await client.drop()
+    await cluster.first.wait_log("disconnect-done", client.sid)
+    await cluster.come_back(client)
+    assert await cluster.last.get_session(client.sid) == {"left": "at noon"}
+
+
 @pytest.mark.core
 async def test_data_is_read_and_written_from_another_process(cluster: Cluster) -> None:
     client = await cluster.client()

@@ -1,7 +1,13 @@
-"""A client that keeps pid and offset as ``socket.io-client`` 4.8 does (``Socket._sendConnectPacket``, ``emitEvent``)."""
+"""A client that keeps pid and offset as ``socket.io-client`` 4.8 does.
 
+That is, as its ``Socket._sendConnectPacket`` and ``Socket.emitEvent`` do.
+"""
+
+import asyncio
 import json
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from socketio import packet as sio_packet
@@ -46,12 +52,24 @@ class Socket:
 
 
 class Client:
-    """A client with one or more namespaces, on one transport at a time."""
+    """A client with one or more namespaces, on one transport at a time.
 
-    def __init__(self, *namespaces: str, msgpack: bool = False, stock_python: bool = False, **auth: Any) -> None:
+    Attributes:
+        deaf: what the server sends is lost on its way.
+        held_back: packets that the client has yet to send, or None if it sends them at once.
+        failures: what broke the protocol's rules; none may have at the end of a test.
+    """
+
+    def __init__(
+        self, *namespaces: str, msgpack: bool = False, stock_python: bool = False, **auth: Any
+    ) -> None:
         self.sockets = {name: Socket(name, dict(auth)) for name in namespaces or ("/",)}
         self.transport: Any = None
         self.answers_pings = True
+        self.deaf = False
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self.held_back: list[Frame] | None = None
+        self.failures: list[Exception] = []
         self._query = "&t=1700000000.5" if stock_python else ""
         self._packet_class = MsgPackPacket if msgpack else sio_packet.Packet
         self._partial: Any = None
@@ -69,9 +87,7 @@ class Client:
         """Take a new transport; what comes by the old one is not heard any more."""
         self._lost()
         self.transport = transport
-        transport.open(
-            self._query, lambda frame: self._heard(transport, frame), lambda: self._closed(transport)
-        )
+        transport.open(self._query, partial(self._hear, transport), partial(self._closed, transport))
 
     def cut(self) -> None:
         """Lose the transport; the server is told."""
@@ -87,6 +103,12 @@ class Client:
         """Leave for good."""
         self._send(sio_packet.DISCONNECT, namespace, None)
         self.sockets[namespace].connected = False
+
+    def keep(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Let something run in a task of its own."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def pong(self) -> None:
         """Answer a PING."""
@@ -106,7 +128,17 @@ class Client:
         packet = self._packet_class(kind, data, namespace=namespace, id=packet_id)
         encoded = packet.encode()
         for part in encoded if isinstance(encoded, list) else [encoded]:
-            self.transport.send(part if isinstance(part, bytes) else f"4{part}")
+            frame: Frame = part if isinstance(part, bytes) else f"4{part}"
+            if self.held_back is None:
+                self.transport.send(frame)
+            else:
+                self.held_back.append(frame)
+
+    def _hear(self, transport: Any, frame: Frame) -> None:
+        try:
+            self._heard(transport, frame)
+        except Exception as exc:  # noqa: BLE001 - it would end in the server, which is in the same loop
+            self.failures.append(exc)
 
     def _heard(self, transport: Any, frame: Frame) -> None:
         if isinstance(frame, str) and frame[0] == "0":
@@ -114,7 +146,7 @@ class Client:
             if transport is self.transport:
                 for socket in self.sockets.values():
                     self._send(sio_packet.CONNECT, socket.namespace, socket.credentials() or None)
-        elif transport is not self.transport:
+        elif transport is not self.transport or self.deaf:
             return  # Engine.IO has let go of it
         elif frame == "2":
             if self.answers_pings:

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -17,6 +17,9 @@ import socketio
 from engineio import packet as eio_packet
 
 from adapter import AsyncRecoveryManager
+from adapter.clients import Clients
+from adapter.sessions import Sessions
+from recovery.aio.runtime import Runtime
 from recovery.commands import Command
 from recovery.errors import StoreError
 from recovery.records import HolderState
@@ -152,6 +155,28 @@ class Server:
         self.sio.on("connect", self._on_connect)
         self.sio.on("disconnect", self._on_disconnect)
 
+    @property
+    def runtime(self) -> Runtime[Any]:
+        """Its store, reader and publisher."""
+        return self.manager._process.runtime
+
+    @property
+    def clients(self) -> Clients:
+        """Its clients, in whatever phase."""
+        return self.manager._process.clients
+
+    @property
+    def sessions(self) -> Sessions:
+        """What writes their sessions."""
+        return self.manager._process.sessions
+
+    @property
+    def connecting(self) -> set[tuple[str, str]]:
+        """Transports and namespaces whose CONNECT is being dealt with."""
+        gate = self.manager._gate
+        assert gate is not None, "a server has a gate"
+        return gate._connecting
+
     async def ping(self, client: Client) -> None:
         """Send a PING now, as the heartbeat would."""
         socket = self.socket_of(client)
@@ -160,7 +185,7 @@ class Server:
 
     async def checkpoint(self) -> None:
         """Save the proven positions of all clients now, as every ``checkpoint_interval``."""
-        sessions, clients = self.manager._sessions(), self.manager._clients
+        sessions, clients = self.sessions, self.clients
         for client in clients.live():
             await sessions.save_quietly(client, HolderState.LIVE, whole=False)
 
@@ -171,19 +196,19 @@ class Server:
 
     def residue(self) -> dict[str, object]:
         """All that is left of clients; empty when nobody is connected and nothing leaked."""
-        manager, dispatcher = self.manager, self.manager._runtime().dispatcher
+        manager, dispatcher = self.manager, self.runtime.dispatcher
         tables: dict[str, Any] = {
             "rooms": manager.rooms,
             "pending_connect": manager.pending_connect,
             "pending_disconnect": manager.pending_disconnect,
             "callbacks": manager.callbacks,
-            "clients": manager._clients._by_sid,
-            "transports": manager._clients._by_transport,
+            "clients": self.clients._by_sid,
+            "transports": self.clients._by_transport,
             "connections": dispatcher._clients,
             "members": dispatcher._members,
             "environ": self.sio.environ,
             "sockets": self.sio.eio.sockets,
-            "connecting": self.manager._gate._connecting if self.manager._gate else {},
+            "connecting": self.connecting,
         }
         return {name: table for name, table in tables.items() if table}
 
@@ -244,7 +269,7 @@ class World:
 
 
 @asynccontextmanager
-async def open_world() -> AsyncIterator[World]:
+async def open_world() -> AsyncGenerator[World, None]:
     """A world that ends with the block; fails if anything was logged as an error meanwhile."""
     errors = _Errors(logging.ERROR)
     logging.getLogger().addHandler(errors)
@@ -254,6 +279,8 @@ async def open_world() -> AsyncIterator[World]:
     finally:
         logging.getLogger().removeHandler(errors)
         await world.close()
+    failures = [failure for client in world.clients for failure in client.failures]
+    assert not failures, failures
     assert world.expects_errors or not errors.messages, errors.messages
 
 
@@ -266,4 +293,3 @@ class _Errors(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.messages.append(self.format(record))
-

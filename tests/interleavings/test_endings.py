@@ -152,7 +152,7 @@ async def test_a_disconnect_from_another_server_while_the_client_is_held(world: 
 async def test_a_disconnect_while_the_client_is_taking_over(world: World) -> None:
     one, two = world.server(), world.server()
     client = await world.connected(one)
-    await two.manager._runtime().start()
+    await two.runtime.start()
     gate = two.store.hold(Append)
     world.dial(client, two)  # the old transport is still open
     await until(lambda: gate.waiting)
@@ -184,7 +184,7 @@ async def test_a_disconnect_handler_that_raises_does_not_block_the_return(world:
 
 async def test_a_disconnect_handler_that_raises_leaks_nothing(world: World) -> None:
     server = world.server()
-    client = await world.connected(server, )
+    client = await world.connected(server)
 
     async def disconnect(sid: str, reason: str) -> None:
         raise RuntimeError("a defect of the application")

@@ -1,6 +1,7 @@
 """Transports without a network: ASGI scopes whose two directions are queues."""
 
 import asyncio
+import base64
 import urllib.parse
 from collections.abc import Callable
 from typing import Any
@@ -25,6 +26,7 @@ class WebSocketTransport:
         self._app = app
         self._to_server: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._dead = False
+        self._vanished = False
         self._stalled: asyncio.Event | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -56,8 +58,7 @@ class WebSocketTransport:
 
     def vanish(self) -> None:
         """The network is gone, and the server is not told: it goes on writing into nothing."""
-        self._on_frame = lambda _frame: None
-        self._on_close = lambda: None
+        self._vanished = True
 
     def stall(self) -> None:
         """The client stops reading: the server's next write waits."""
@@ -75,11 +76,13 @@ class WebSocketTransport:
         if self._dead:
             raise OSError("the connection is gone")
         if event["type"] == "websocket.send":
-            self._on_frame(event["bytes"] if event.get("bytes") is not None else event["text"])
+            if not self._vanished:
+                self._on_frame(event["bytes"] if event.get("bytes") is not None else event["text"])
         elif event["type"] == "websocket.close":
             self._dead = self.closed = True
             self._to_server.put_nowait({"type": "websocket.disconnect", "code": 1000})
-            self._on_close()
+            if not self._vanished:
+                self._on_close()
 
 
 class PollingTransport:
@@ -113,7 +116,7 @@ class PollingTransport:
         task.add_done_callback(self._tasks.discard)
 
     async def _poll(self) -> None:
-        while not self._dead:
+        while True:
             status, body = await self._request("GET", b"")
             if self._dead:
                 return
@@ -141,28 +144,25 @@ class PollingTransport:
             "query_string": query.encode(),
             "headers": [(b"content-length", str(len(body)).encode())],
         }
-        answer = {"status": 0, "body": b""}
+        status, parts = 0, list[bytes]()
 
         async def receive() -> dict[str, Any]:
             return {"type": "http.request", "body": body}
 
         async def send(event: dict[str, Any]) -> None:
             if event["type"] == "http.response.start":
-                answer["status"] = event["status"]
+                nonlocal status
+                status = event["status"]
             else:
-                answer["body"] += event.get("body", b"")
+                parts.append(event.get("body", b""))
 
         await self._app(scope, receive, send)
-        return answer["status"], answer["body"]
+        return status, b"".join(parts)
 
 
 def _base64(data: bytes) -> str:
-    import base64
-
     return base64.b64encode(data).decode()
 
 
 def _unbase64(text: str) -> bytes:
-    import base64
-
     return base64.b64decode(text)

@@ -25,4 +25,5 @@ def test_a_client_recovers_without_the_packet_that_nobody_got() -> None:
     second = host.connect(Presented(first.pid), client=client)
 
     assert second.recovery.recovered
+    assert second.recovery.replayed == 2
     assert client.events == ["before", "after"]

@@ -8,7 +8,7 @@ from recovery.commands import Append, Appended, Command, OpenStream
 from recovery.core.connection import Connection, Phase
 from recovery.core.decision import Presented
 from recovery.core.dispatcher import Dispatcher
-from recovery.core.effects import Effect, TakenOver
+from recovery.core.effects import Effect, RoomChanged, SessionReplaced, TakenOver
 from recovery.core.replay_log import ReplayLog
 from recovery.core.saving import save_command
 from recovery.drafts import Drafts
@@ -24,7 +24,7 @@ from recovery.settings import Settings
 from recovery.stores.memory import MemoryState
 from tests.unit.builders import NSP, Client, Frame, Frames
 
-__all__ = ["SETTINGS", "Host", "away", "presented"]
+__all__ = ["SETTINGS", "Host", "Names", "gone_away", "presenting"]
 
 SETTINGS = Settings(
     max_disconnection_duration=60.0, checkpoint_interval=5.0, max_client_buffer=5, log_max_entries=20
@@ -33,7 +33,7 @@ SETTINGS = Settings(
 
 
 @dataclass(slots=True)
-class _Names:
+class Names:
     """Fresh names for connections, the same in every run."""
 
     count: int = 0
@@ -48,6 +48,7 @@ class Host:
 
     Attributes:
         performed: the commands of all flows, in order.
+        saving: False stops its writes of sessions, as if it were killed right after.
         reading: False stops its reader, so that it falls behind.
         on_wait: called while a flow waits for the reader or for another server.
     """
@@ -58,7 +59,7 @@ class Host:
         server: str = "one",
         *,
         settings: Settings | None = None,
-        names: _Names | None = None,
+        names: Names | None = None,
     ) -> None:
         self.state = state
         self.server = ServerId(server)
@@ -77,8 +78,9 @@ class Host:
         self.performed: list[Command[Any]] = []
         self.effects: list[Effect[Frame]] = []
         self.reading = True
+        self.saving = True
         self.on_wait: Callable[[], object] = lambda: None
-        self._names = names or _Names()
+        self._names = names or Names()
         self._sequence = 1
         stream = state.execute(OpenStream(Epoch("epoch")))
         self.epoch = stream.epoch
@@ -169,6 +171,8 @@ class Host:
         whole: bool = True,
         create: bool = False,
     ) -> object:
+        if not self.saving:
+            return None
         return self.state.execute(
             save_command(
                 connection,
@@ -189,14 +193,14 @@ class Host:
 
     # ------------------------------------------------------------------ flows
 
-    def read(self) -> list[Effect[Frame]]:
-        """Read on to the end of the stream."""
+    def read(self, count: int | None = None) -> list[Effect[Frame]]:
+        """Read on to the end of the stream, or up to `count` entries."""
         found: list[Effect[Frame]] = []
         while True:
             batch = run(
                 read_on(
                     self.dispatcher.position,
-                    count=self.settings.read_count,
+                    count=count or self.settings.read_count,
                     block_ms=0,
                     retention_ms=self.retention_ms,
                     doubtful=False,
@@ -210,6 +214,8 @@ class Host:
             self.effects += effects
             for effect in effects:
                 self._carry_out(effect)
+            if count is not None:
+                return found
 
     def perform(self, command: Command[Any]) -> Any:
         self.performed.append(command)
@@ -239,6 +245,8 @@ class Host:
             self.drop(old)
 
     def _carry_out(self, effect: Effect[Frame]) -> None:
+        if isinstance(effect, RoomChanged | SessionReplaced) and effect.connection.phase is not Phase.ENDED:
+            self.save(effect.connection)
         if isinstance(effect, TakenOver) and effect.asked:
             takeover = effect.takeover
             self.emit(
@@ -246,7 +254,7 @@ class Host:
             )
 
 
-def away(host: Host) -> Connection[Frame]:
+def gone_away(host: Host) -> Connection[Frame]:
     """A client that was connected, received a packet, and is away."""
     connection = host.connect()
     host.event("received")
@@ -255,6 +263,6 @@ def away(host: Host) -> Connection[Frame]:
     return connection
 
 
-def presented(connection: Connection[Frame], offset: Offset | None = None) -> Presented:
+def presenting(connection: Connection[Frame], offset: Offset | None = None) -> Presented:
     """What the client of a connection presents when it comes back."""
     return Presented(connection.pid, offset)

@@ -3,28 +3,23 @@
 Driven synchronously over the store in memory, with the clock stopped.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from freezegun import freeze_time
 from freezegun.api import FrozenDateTimeFactory
 
 from recovery.commands import Append, ClaimSession, Command, GetStream
 from recovery.core.connection import Connection, Phase
 from recovery.core.decision import Presented, read_auth
-from recovery.entries import Kind
 from recovery.errors import PublishError, StoreUnavailableError
-from recovery.flows.admission import admit_without_store
-from recovery.flows.steps import AwaitPosition, AwaitRelease, CompleteLog, Publish, Vacate
+from recovery.flows.steps import AwaitPosition, AwaitRelease, CompleteLog, Publish
 from recovery.offsets import Offset
 from recovery.reasons import Reason
 from recovery.records import Epoch, Pid
-from recovery.settings import Settings
-from recovery.stores.memory_state import MemoryState
 from tests.unit.builders import CHAT, NSP, THERE, Client, Frame, audience
-from tests.unit.hosts import Host
+from tests.unit.hosts import SETTINGS, Host, gone_away, presenting
 
 # ---------------------------------------------------------------------- why not: every reason
 
@@ -37,22 +32,22 @@ def _unknown(host: Host, clock: FrozenDateTimeFactory) -> Connection[Frame]:
 
 
 def _expired(host: Host, clock: FrozenDateTimeFactory) -> Connection[Frame]:
-    away = _away(host)
-    clock.tick(timedelta(seconds=WINDOW + 1))
-    return host.connect(_presented(away))
+    away = gone_away(host)
+    clock.tick(timedelta(seconds=SETTINGS.max_disconnection_duration + 1))
+    return host.connect(presenting(away))
 
 
 def _ended(host: Host, clock: FrozenDateTimeFactory) -> Connection[Frame]:
     connection = host.connect()
     host.disconnect(connection)
-    return host.connect(_presented(connection))
+    return host.connect(presenting(connection))
 
 
 def _disconnected_while_away(host: Host, clock: FrozenDateTimeFactory) -> Connection[Frame]:
-    away = _away(host)
+    away = gone_away(host)
     host.emit(host.drafts.disconnect(NSP, audience(away.sid)))
     host.read()
-    return host.connect(_presented(away))
+    return host.connect(presenting(away))
 
 
 def _malformed_pid(host: Host, clock: FrozenDateTimeFactory) -> Connection[Frame]:
@@ -60,48 +55,48 @@ def _malformed_pid(host: Host, clock: FrozenDateTimeFactory) -> Connection[Frame
 
 
 def _malformed_offset(host: Host, clock: FrozenDateTimeFactory) -> Connection[Frame]:
-    away = _away(host)
+    away = gone_away(host)
     return host.connect(read_auth({"pid": away.pid, "offset": "?"})[0])
 
 
 def _trimmed(host: Host, clock: FrozenDateTimeFactory) -> Connection[Frame]:
-    away = _away(host)
+    away = gone_away(host)
     for number in range(40):
         host.event(f"e{number}")
     host.read()
     host.state.execute(_append_with_cap(host, 5))
-    return host.connect(_presented(away))
+    return host.connect(presenting(away))
 
 
 def _beyond_the_end(host: Host, clock: FrozenDateTimeFactory) -> Connection[Frame]:
-    away = _away(host)
-    return host.connect(_presented(away, Offset(host.dispatcher.position.ms + 1, 0)))
+    away = gone_away(host)
+    return host.connect(presenting(away, Offset(host.dispatcher.position.ms + 1, 0)))
 
 
 def _new_epoch(host: Host, clock: FrozenDateTimeFactory) -> Connection[Frame]:
-    away = _away(host)
+    away = gone_away(host)
     host.epoch = Epoch("another")
-    return host.connect(_presented(away))
+    return host.connect(presenting(away))
 
 
 def _other_namespace(host: Host, clock: FrozenDateTimeFactory) -> Connection[Frame]:
-    return host.connect(_presented(_away(host)), namespace=CHAT)
+    return host.connect(presenting(gone_away(host)), namespace=CHAT)
 
 
 def _other_identity(host: Host, clock: FrozenDateTimeFactory) -> Connection[Frame]:
-    return host.connect(_presented(_away(host)), identity="eve")
+    return host.connect(presenting(gone_away(host)), identity="eve")
 
 
 def _too_much(host: Host, clock: FrozenDateTimeFactory) -> Connection[Frame]:
-    away = _away(host)
+    away = gone_away(host)
     for number in range(SETTINGS.max_client_buffer + 1):
         host.event(f"e{number}")
     host.read()
-    return host.connect(_presented(away))
+    return host.connect(presenting(away))
 
 
 def _forgotten_meanwhile(host: Host, clock: FrozenDateTimeFactory) -> Connection[Frame]:
-    away = _away(host)
+    away = gone_away(host)
     host.emit(*[host.drafts.broadcast(NSP, ["e"], audience("nobody"))] * 15)
     host.read()
 
@@ -110,19 +105,19 @@ def _forgotten_meanwhile(host: Host, clock: FrozenDateTimeFactory) -> Connection
         host.read()
 
     host.on_wait = flood
-    return host.connect(_presented(away))
+    return host.connect(presenting(away))
 
 
 def _reader_stuck(host: Host, clock: FrozenDateTimeFactory) -> Connection[Frame]:
-    away = _away(host)
+    away = gone_away(host)
     host.reading = False
-    return host.connect(_presented(away, host.event("never read here")))
+    return host.connect(presenting(away, host.event("never read here")))
 
 
 def _store_away(host: Host, clock: FrozenDateTimeFactory) -> Connection[Frame]:
-    away = _away(host)
+    away = gone_away(host)
     _fail_at(host, ClaimSession, StoreUnavailableError("no answer", maybe_applied=True))
-    return host.admit(_presented(away))
+    return host.admit(presenting(away))
 
 
 CASES: list[tuple[Reason, Case]] = [
@@ -178,13 +173,13 @@ def test_every_reason_has_its_case() -> None:
     ids=str,
 )
 def test_a_correct_claim_after_a_refused_one_recovers(host: Host, wrong: dict[str, Any]) -> None:
-    away = _away(host)
+    away = gone_away(host)
     host.event("missed")
     host.read()
     presented = {
         "unknown offset": Presented(away.pid, Offset(2**60, 0)),
         "malformed": read_auth({"pid": away.pid, "offset": 5})[0],
-    }.get(wrong.get("presented", ""), _presented(away))
+    }.get(wrong.get("presented", ""), presenting(away))
     epoch = host.epoch
     host.epoch = Epoch(wrong.get("epoch", epoch))
     changes = {name: value for name, value in wrong.items() if name in {"namespace", "identity"}}
@@ -193,7 +188,7 @@ def test_a_correct_claim_after_a_refused_one_recovers(host: Host, wrong: dict[st
     host.epoch = epoch
     client = Client()
 
-    recovered = host.connect(_presented(away), client=client)
+    recovered = host.connect(presenting(away), client=client)
 
     assert recovered.recovery.recovered
     assert (recovered.sid, client.events) == (away.sid, ["received", "missed"])
@@ -209,10 +204,10 @@ def test_a_store_that_fails_at_any_step_leaves_the_session_to_be_claimed_again(
     other.on_wait = host.read
     _fail_at(other, kind, PublishError("no answer", maybe_stored=True))
 
-    refused = other.connect(_presented(held, offset))
+    refused = other.connect(presenting(held, offset))
     assert refused.recovery.reason is Reason.STORE_UNAVAILABLE
     del other.__dict__["perform"]
-    again = other.connect(_presented(held))
+    again = other.connect(presenting(held))
 
     assert again.recovery.recovered
     assert again.sid == held.sid
@@ -222,7 +217,7 @@ def test_a_failure_after_the_takeover_leaves_one_owner(host: Host, other: Host) 
     held = host.connect()
     other.on_wait = host.read
     _fail_at(other, AwaitPosition, StoreUnavailableError("no answer", maybe_applied=False))
-    other.connect(_presented(held))
+    other.connect(presenting(held))
     assert held.phase is Phase.ENDED
 
 

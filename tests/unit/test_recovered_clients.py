@@ -1,30 +1,23 @@
-"""From a client's CONNECT to a held connection: recovered whole, or fresh and told why.
+"""What a client that recovered gets back: itself, what it missed, and the only connection of its session."""
 
-Driven synchronously over the store in memory, with the clock stopped.
-"""
-
-from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from freezegun import freeze_time
 from freezegun.api import FrozenDateTimeFactory
 
-from recovery.commands import Append, ClaimSession, Command, GetStream
-from recovery.core.connection import Connection, Phase
+from recovery.commands import Command, GetStream
+from recovery.core.connection import Phase
 from recovery.core.decision import Presented, read_auth
 from recovery.entries import Kind
-from recovery.errors import PublishError, StoreUnavailableError
 from recovery.flows.admission import admit_without_store
-from recovery.flows.steps import AwaitPosition, AwaitRelease, CompleteLog, Publish, Vacate
+from recovery.flows.steps import AwaitRelease, Publish, Vacate
 from recovery.offsets import Offset
 from recovery.reasons import Reason
-from recovery.records import Epoch, Pid
-from recovery.settings import Settings
-from recovery.stores.memory_state import MemoryState
-from tests.unit.builders import CHAT, NSP, THERE, Client, Frame, audience
-from tests.unit.hosts import Host
+from recovery.records import Pid
+from tests.unit.builders import CHAT, NSP, Client, audience
+from tests.unit.hosts import SETTINGS, Host, gone_away, presenting
+
 
 def _performed(host: Host, kind: type[Command[Any]]) -> list[Command[Any]]:
     return [command for command in host.performed if type(command) is kind]
@@ -45,7 +38,7 @@ def test_sid_rooms_data_and_missed_packets_come_back(host: Host, other: Host) ->
         host.event(name, *([room] if room else []))
     client = Client()
 
-    second = other.connect(_presented(first, seen), client=client)
+    second = other.connect(presenting(first, seen), client=client)
 
     assert second.recovery.recovered
     assert second.recovery.replayed == 3
@@ -56,10 +49,10 @@ def test_sid_rooms_data_and_missed_packets_come_back(host: Host, other: Host) ->
 
 
 def test_nothing_leaves_before_the_application_accepted(host: Host) -> None:
-    away, client = _away(host), Client()
+    away, client = gone_away(host), Client()
     host.event("missed")
     host.read()
-    connection = host.admit(_presented(away), client=client)
+    connection = host.admit(presenting(away), client=client)
     host.event("new")
     host.read()
     assert (connection.phase, client.events) == (Phase.HELD, [])
@@ -71,7 +64,7 @@ def test_a_client_that_received_nothing_and_presents_no_offset_recovers(host: Ho
     first, client = host.connect(), Client()
     host.drop(first)
     host.event("missed")
-    second = host.connect(_presented(first), client=client)
+    second = host.connect(presenting(first), client=client)
     host.read()
     assert second.recovery.recovered
     assert client.events == ["missed"]
@@ -83,7 +76,7 @@ def test_ten_recoveries_in_a_row_without_traffic(host: Host, other: Host) -> Non
     for _ in range(10):
         here.drop(connection)
         here, there = there, here
-        connection = here.connect(_presented(connection))
+        connection = here.connect(presenting(connection))
         assert (connection.recovery.recovered, connection.recovery.replayed) == (True, 0)
 
 
@@ -94,7 +87,7 @@ def test_an_offset_of_an_earlier_session_counts_as_none(host: Host) -> None:
     host.event("missed")
     host.read()
     host.drop(first)
-    assert host.connect(_presented(first, before), client=client).recovery.recovered
+    assert host.connect(presenting(first, before), client=client).recovery.recovered
     assert client.events == ["missed"]
 
 
@@ -112,7 +105,7 @@ def test_a_quiet_client_recovers_from_its_proven_position(host: Host, clock: Fro
     stream = host.state.execute(GetStream())
     assert stream is not None
     assert stream.first > received, "the offset that it presents was trimmed long ago"
-    assert host.connect(_presented(first, received), client=client).recovery.recovered
+    assert host.connect(presenting(first, received), client=client).recovery.recovered
     assert client.events == []
 
 
@@ -125,7 +118,7 @@ def test_packets_that_are_not_recoverable_are_not_replayed(host: Host) -> None:
         host.drafts.broadcast(NSP, ["plain"], audience()),
     )
     host.read()
-    host.connect(_presented(first), client=client)
+    host.connect(presenting(first), client=client)
     assert client.events == ["plain"]
 
 
@@ -135,17 +128,54 @@ def test_a_behind_reader_catches_up_with_what_the_client_has_seen(host: Host, ot
     host.event("missed")
     host.read()
     host.drop(first)
-    second = other.connect(_presented(first, seen), client=client)
+    second = other.connect(presenting(first, seen), client=client)
     assert second.recovery.recovered
     assert other.dispatcher.position >= seen
     other.read()
     assert client.events == ["missed"]
 
 
+def test_what_a_client_presents_it_has_proven(host: Host) -> None:
+    first, client = host.connect(), Client()
+    seen = host.event("seen")
+    host.read()
+    host.drop(first)
+    second = host.connect(presenting(first, seen))
+    assert second.proven == seen
+    host.drop(second)
+    third = host.connect(presenting(second), client=client)
+    assert third.recovery.recovered
+    assert client.events == []
+
+
+def test_a_fresh_client_sees_nothing_that_was_emitted_before_it_came(host: Host) -> None:
+    client = Client()
+    host.event("before")  # in the stream, and not read yet
+    host.connect(client=client)
+    host.event("after")
+    host.read()
+    assert client.events == ["after"]
+
+
+def test_changes_between_the_saved_state_and_what_the_client_has_are_applied(host: Host) -> None:
+    first, client = host.connect(), Client()
+    host.saving = False  # it is killed before it can save what follows
+    host.emit(host.drafts.change_rooms(Kind.JOIN, NSP, audience(first.sid), ["room"]))
+    seen = host.event("seen", "room")
+    host.read()
+    late = Host(host.state, "late", settings=SETTINGS)  # its log begins after all that
+    late.event("missed", "room")
+    second = late.connect(presenting(first, seen), client=client)
+    late.read()
+    assert second.recovery.recovered
+    assert second.membership.is_in("room")
+    assert client.events == ["missed"]
+
+
 def test_what_the_application_is_told(host: Host, clock: FrozenDateTimeFactory) -> None:
-    away = _away(host)
+    away = gone_away(host)
     clock.tick(timedelta(seconds=7.5))
-    recovery = host.connect(_presented(away, away.ended_at)).recovery
+    recovery = host.connect(presenting(away, away.ended_at)).recovery
     assert (recovery.recovered, recovery.reason, recovery.replayed) == (True, None, 0)
     assert recovery.offline_for == 7.5
 
@@ -177,7 +207,7 @@ def test_rooms_entered_and_left_elsewhere_count_from_their_offsets(host: Host, o
     other.event("4", "old")
     other.read()
 
-    second = other.connect(_presented(first), client=client)
+    second = other.connect(presenting(first), client=client)
 
     assert second.recovery.recovered
     assert client.events == ["2", "3"]
@@ -185,27 +215,27 @@ def test_rooms_entered_and_left_elsewhere_count_from_their_offsets(host: Host, o
 
 
 def test_a_disconnection_through_a_room_it_was_put_into_while_away_counts(host: Host) -> None:
-    away = _away(host)
+    away = gone_away(host)
     host.emit(
         host.drafts.change_rooms(Kind.JOIN, NSP, audience(away.sid), ["banned"]),
         host.drafts.disconnect(NSP, audience("banned")),
     )
     host.read()
-    assert host.connect(_presented(away)).recovery.reason is Reason.DISCONNECTED
+    assert host.connect(presenting(away)).recovery.reason is Reason.DISCONNECTED
 
 
 def test_a_disconnection_of_others_does_not(host: Host) -> None:
-    away = _away(host)
+    away = gone_away(host)
     host.emit(host.drafts.disconnect(NSP, audience("others")), host.drafts.disconnect(CHAT, audience()))
     host.read()
-    assert host.connect(_presented(away)).recovery.recovered
+    assert host.connect(presenting(away)).recovery.recovered
 
 
 def test_session_data_replaced_elsewhere_is_restored(host: Host) -> None:
-    away = _away(host)
+    away = gone_away(host)
     host.emit(host.drafts.set_session(NSP, away.sid, {"new": True}))
     host.read()
-    assert host.connect(_presented(away)).user_session == {"new": True}
+    assert host.connect(presenting(away)).user_session == {"new": True}
 
 
 def test_changes_that_the_saved_state_knows_are_not_applied_again(host: Host) -> None:
@@ -216,7 +246,7 @@ def test_changes_that_the_saved_state_knows_are_not_applied_again(host: Host) ->
     host.leave(first, "room")
     first.user_session = {"version": 2}
     host.drop(first)
-    second = host.connect(_presented(first))
+    second = host.connect(presenting(first))
     assert not second.membership.is_in("room")
     assert second.user_session == {"version": 2}
 
@@ -230,7 +260,7 @@ def test_a_client_that_moves_while_its_old_connection_is_open_takes_it_over(host
     host.event("one")
     host.read()
     other.on_wait = host.read
-    moved = other.connect(_presented(held, host.dispatcher.position), client=new_client)
+    moved = other.connect(presenting(held, host.dispatcher.position), client=new_client)
     assert moved.recovery.recovered
     assert moved.recovery.offline_for is None
     host.event("two")
@@ -243,8 +273,8 @@ def test_a_client_that_moves_while_its_old_connection_is_open_takes_it_over(host
 
 
 def test_no_takeover_is_published_for_a_client_that_is_away(host: Host, other: Host) -> None:
-    away = _away(host)
-    assert other.connect(_presented(away)).recovery.recovered
+    away = gone_away(host)
+    assert other.connect(presenting(away)).recovery.recovered
     assert not _performed(other, Publish)
     assert not _performed(other, AwaitRelease)
 
@@ -252,7 +282,7 @@ def test_no_takeover_is_published_for_a_client_that_is_away(host: Host, other: H
 def test_no_takeover_is_published_on_the_server_that_holds_the_client(host: Host) -> None:
     client = Client()
     held = host.connect(client=client)
-    again = host.connect(_presented(held))
+    again = host.connect(presenting(held))
     assert again.recovery.recovered
     assert held.phase is Phase.ENDED
     assert _performed(host, Vacate)
@@ -261,9 +291,9 @@ def test_no_takeover_is_published_on_the_server_that_holds_the_client(host: Host
 
 def test_nothing_is_published_for_a_claim_that_is_refused(host: Host, other: Host) -> None:
     held = host.connect()
-    for presented in (_presented(held, Offset(2**60, 0)), read_auth({"pid": held.pid, "offset": 1})[0]):
+    for presented in (presenting(held, Offset(2**60, 0)), read_auth({"pid": held.pid, "offset": 1})[0]):
         assert not other.connect(presented).recovery.recovered
-    other.connect(_presented(held), identity="eve")
+    other.connect(presenting(held), identity="eve")
     host.read()
     assert held.phase is Phase.LIVE
     assert not _performed(other, Publish)
@@ -277,17 +307,17 @@ def test_a_holder_that_does_not_answer_is_not_waited_for_for_ever(host: Host, ot
         return False if isinstance(command, AwaitRelease) else perform(command)
 
     other.__dict__["perform"] = silent
-    assert other.connect(_presented(held)).recovery.recovered
+    assert other.connect(presenting(held)).recovery.recovered
 
 
 @pytest.mark.parametrize("sequel", ["one server", "two servers"])
 def test_of_two_presenters_one_after_the_other_the_later_one_has_the_session(
     host: Host, other: Host, sequel: str
 ) -> None:
-    away = _away(host)
+    away = gone_away(host)
     second_host = host if sequel == "one server" else other
     second_host.on_wait = host.read
-    first = host.connect(_presented(away))
-    second = second_host.connect(_presented(away))
+    first = host.connect(presenting(away))
+    second = second_host.connect(presenting(away))
     assert (first.recovery.recovered, second.recovery.recovered) == (True, True)
     assert (first.phase, second.phase) == (Phase.ENDED, Phase.LIVE)

@@ -156,6 +156,16 @@ def test_after_eviction_room_for_older_entries_is_used_again() -> None:
     assert _missed(log, "a", after=ORIGIN) == list(range(1, 13))
 
 
+def test_older_entries_are_added_to_a_long_log_that_has_forgotten_some() -> None:
+    log = _log(max_entries=100)
+    for number in range(1, 104):
+        log.append(stored(event("e", "a"), number))
+    log.max_entries = 200
+    assert log.extend_back([stored(event("e", "a"), number) for number in (1, 2, 3)], ORIGIN)
+    assert len(log) == 103
+    assert _missed(log, "a", after=ORIGIN) == list(range(1, 104))
+
+
 def test_control_entries_are_found_with_their_audience() -> None:
     log = _log()
     log.append(stored(DRAFTS.change_rooms(Kind.JOIN, NSP, audience("sid"), ["a"]), 1))

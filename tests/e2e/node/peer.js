@@ -39,6 +39,7 @@ const io = new Server(http, {
 
 io.on("connection", (socket) => {
   report({ t: "connection", sid: socket.id, recovered: socket.recovered });
+  socket.on("disconnect", () => report({ t: "disconnect", sid: socket.id }));
   socket.onAny((event, ...args) => {
     if (typeof args.at(-1) === "function") args.pop()(...args);
   });

@@ -1,0 +1,136 @@
+"""What one process has of recovery under asyncio: its clients, its runtime, and what both are made of.
+
+The manager, the gate and the rest of the front end share it. The runtime is made when it is first needed:
+inside the running loop, and after any fork.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any
+
+from adapter import seams
+from adapter.background import Background
+from adapter.clients import Client, Clients
+from adapter.frames import AckId, EioFrames, codec_of
+from adapter.requests import Requests
+from adapter.seams import EioPacket
+from adapter.sessions import Sessions
+from recovery.aio.runtime import FrontEnd, Runtime
+from recovery.commands import AsyncStore
+from recovery.core.connection import Phase
+from recovery.entries import JsonModule
+from recovery.errors import PublishError, StoreUnavailableError
+from recovery.settings import Settings
+
+__all__ = ["AsyncProcess", "handled_disconnect"]
+
+handled_disconnect: ContextVar[Client | None] = ContextVar("handled_disconnect", default=None)
+"""The client whose disconnect handler is running."""
+
+_PING_INTERVAL = 25.0  # python-engineio's default, for a process without a server
+_PING_TIMEOUT = 20.0
+
+
+class AsyncProcess:
+    """One process of the cluster.
+
+    Attributes:
+        settings: of the manager.
+        clients: who is here.
+        requests: what this process waits for.
+        background: its tasks.
+        server: the python-socketio server, or None in a process that only emits.
+        json: the JSON module that payloads are written with.
+        front_end: carries out what the dispatcher leaves to do; None without a server.
+        lost: told of a client whose session another server has taken.
+    """
+
+    def __init__(self, store: AsyncStore, settings: Settings, json: JsonModule, ack_id: AckId) -> None:
+        self.settings = settings
+        self.clients = Clients()
+        self.requests = Requests()
+        self.background = Background()
+        self.server: Any = None  # python-socketio ships no types
+        self.json = json
+        self.front_end: FrontEnd[EioPacket] | None = None
+        self.lost: Callable[[Client], None] | None = None
+        self._store = store
+        self._ack_id = ack_id
+        self._runtime: Runtime[EioPacket] | None = None
+        self._sessions: Sessions | None = None
+        self._checkpoints: asyncio.Task[Any] | None = None
+        self._closed = False
+
+    @property
+    def runtime(self) -> Runtime[EioPacket]:
+        """The connection to the stream, made when first needed."""
+        if self._runtime is None:
+            packet_class = None if self.server is None else self.server.packet_class
+            self._runtime = Runtime(
+                self._store,
+                self.settings,
+                codec_of(packet_class, self.json),
+                EioFrames(packet_class, self._ack_id),
+                self.front_end,
+                retention_ms=self.retention_ms,
+            )
+        return self._runtime
+
+    @property
+    def sessions(self) -> Sessions:
+        """Saves this process's clients; begins to keep their checkpoints when first needed."""
+        if self._sessions is None:
+            self._sessions = Sessions(
+                self.runtime,
+                self.clients,
+                self.settings,
+                self.background,
+                retention_ms=self.retention_ms,
+                lost=self.lost,
+            )
+            self._checkpoints = self.background.start(self._sessions.keep_checkpoints())
+        return self._sessions
+
+    def is_elsewhere(self, sid: str, namespace: str) -> bool:
+        """Whether a change for a client has to go through the stream: it is not connected here.
+
+        What is left of a connection that closed does not count, but for its own disconnect handler, which
+        sees the client as it was.
+        """
+        client = self.clients.find(namespace, sid)
+        if client is None:
+            return not seams.knows(self.server.manager, sid, namespace) if self.server is not None else True
+        return client.connection.phase is Phase.ENDED and handled_disconnect.get() is not client
+
+    async def follow_stream(self) -> None:
+        """Begin to read before an emit: a server's own clients get it from the stream, too.
+
+        Raises:
+            PublishError: the store has never answered.
+        """
+        if self.server is None:
+            return
+        try:
+            await self.runtime.start()
+        except StoreUnavailableError as exc:
+            raise PublishError(f"the packet was not stored: {exc}", maybe_stored=False) from exc
+
+    def retention_ms(self) -> int:
+        """How long entries, and sessions of live clients, are kept; see `Settings.retention_ms`."""
+        eio = None if self.server is None else self.server.eio
+        return self.settings.retention_ms(
+            getattr(eio, "ping_interval", _PING_INTERVAL), getattr(eio, "ping_timeout", _PING_TIMEOUT)
+        )
+
+    async def close(self) -> None:
+        """Close all connections, write what is left to write, and end all tasks. Harmless when repeated."""
+        if self._runtime is None or self._closed:
+            return
+        self._closed = True
+        if self._checkpoints is not None:
+            self._checkpoints.cancel()
+        transports = self.clients.transports()
+        await asyncio.gather(*(seams.abort(self.server, transport) for transport in transports))
+        await self.background.finish(patience=self.settings.publish_timeout)
+        await self._runtime.close()

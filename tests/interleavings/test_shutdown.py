@@ -1,0 +1,79 @@
+"""The end of a server, and processes that only emit: nothing runs on, nothing waits in vain."""
+
+import asyncio
+
+import pytest
+
+from adapter import AsyncRecoveryManager
+from recovery.errors import EncodingError, PublishError
+from tests.interleavings.harness import HeldStore, World, settle
+
+
+@pytest.mark.parametrize("how", ["close", "shutdown"])
+async def test_nothing_runs_on(world: World, how: str) -> None:
+    server = world.server()
+    client = await world.connected(server)
+    before = {task for task in asyncio.all_tasks() if "recovery" in task.get_name()}
+    assert before
+    async with asyncio.timeout(2):
+        await (server.manager.close() if how == "close" else server.sio.shutdown())
+    await settle()
+    left = [
+        task
+        for task in asyncio.all_tasks()
+        if task.get_name().startswith("recovery") or "adapter" in str(task.get_coro())
+    ]
+    assert left == []
+    await server.manager.close()
+    client.cut()
+
+
+async def test_clients_of_a_closed_server_recover_elsewhere(world: World) -> None:
+    one, two = world.server(), world.server()
+    client = await world.connected(one)
+    await one.sio.emit("n", 1)
+    await settle()
+    await one.manager.close()
+    await two.sio.emit("n", 2)
+    client.cut()
+    await world.connect(client, two)
+    assert client.outcomes == ["fresh", "recovered"]
+    assert client.got("n") == [1, 2]
+
+
+async def test_a_write_only_manager(world: World) -> None:
+    server = world.server()
+    client = await world.connected(server)
+    writer = AsyncRecoveryManager(HeldStore(world.state), write_only=True)
+    async with asyncio.timeout(2):
+        await writer.emit("n", 1)
+        await writer.enter_room(client.sid, "/", "room")
+        await writer.emit("n", 2, room="room")
+        await writer.close_room("room")
+        await writer.emit("n", 3, room="room")
+        await settle()
+        assert client.got("n") == [1, 2]
+        await writer.disconnect(client.sid, "/")
+        await writer.can_disconnect(client.sid, "/")
+        await settle()
+        assert client.ended
+        await writer.close()
+
+
+async def test_what_cannot_be_sent_is_said(world: World) -> None:
+    server = world.server()
+    client = await world.connected(server)
+    with pytest.raises(EncodingError):
+        await server.sio.emit("n", object())
+    await server.sio.emit("n", 1)
+    await settle()
+    assert client.got("n") == [1]
+
+
+async def test_an_emit_after_close_is_said(world: World) -> None:
+    server = world.server(publish_timeout=0.05)
+    await world.connected(server)
+    await server.manager.close()
+    with pytest.raises(PublishError) as caught:
+        await server.sio.emit("n", 1)
+    assert not caught.value.maybe_stored
