@@ -62,12 +62,14 @@ class AsyncEffects:
                 case _:
                     pass  # a Release is for the runtime itself
 
-    async def vacate(self, step: Vacate) -> None:
-        """End this server's connection of a client, and wait for its disconnect handler."""
-        client = self._clients.find(step.namespace, step.sid)
-        if client is not None and client.connection.number < step.number:
+    async def vacate(self, step: Vacate) -> bool:
+        """Free a sid for a claim, waiting for all handlers of older ones; False if there is a newer one."""
+        while (client := self._clients.find(step.namespace, step.sid)) is not None:
+            if client.connection.number > step.number:
+                return False
             self.evict(client)
             await client.gone
+        return True
 
     def interrupt(self) -> None:
         """Close all transports: their clients come back, and are recovered or told."""

@@ -96,7 +96,10 @@ class Gate:
                 self._clients.remove(client)
                 return
             self._admitted[place] = client
-            await self._ask_application(client, namespace, auth)
+            try:
+                await self._ask_application(client, namespace, auth)
+            finally:
+                self._answered(client)
         finally:
             self._connecting.discard(place)
             self._admitted.pop(place, None)
@@ -127,7 +130,11 @@ class Gate:
     async def handle_transport_closed(self, eio_sid: str, *reason: str) -> None:
         """Note that the clients of a transport are away, then let their disconnect handlers run."""
         dispatcher = self._process.runtime.dispatcher
-        away = [client for client in self._clients.on(eio_sid) if client.connection.phase is Phase.LIVE]
+        away = [
+            client
+            for client in self._clients.on(eio_sid)
+            if client.connection.connect_sent and client.connection.phase is not Phase.ENDED
+        ]
         for client in away:
             client.closed_at = asyncio.get_running_loop().time()
             dispatcher.end(client.connection)
@@ -135,11 +142,17 @@ class Gate:
         socket = seams.socket_of(self._server, eio_sid)
         if socket is not None and recoverable:
             seams.clear_queue(socket)  # they will be replayed: none may share a payload with CLOSE
-        saves = (self._process.sessions.save_quietly(client, HolderState.CLOSING) for client in recoverable)
-        await asyncio.gather(*saves)
+        sessions = self._process.sessions
+        await asyncio.gather(
+            *(
+                sessions.end(client) if client.doomed else sessions.save_quietly(client, HolderState.CLOSING)
+                for client in recoverable
+            )
+        )
         await self._transport_closed(eio_sid, *reason)
         for client in recoverable:
-            self._process.sessions.save_later(client, HolderState.AWAY, whole=False)
+            if not client.doomed:
+                sessions.save_later(client, HolderState.AWAY, whole=False)
 
     async def trigger_event(self, event: str, namespace: str, *args: Any) -> Any:
         """Run a handler; a disconnect handler that raises must not leave its client in the tables."""
@@ -217,10 +230,16 @@ class Gate:
         finally:
             await self._settle(client)
 
+    def _answered(self, client: Client) -> None:
+        """The connect handler has returned: if its client has gone meanwhile, the sid is free only now."""
+        client.asking = False
+        if not seams.knows(self._server.manager, client.connection.sid, client.connection.namespace):
+            self._clients.remove(client)
+
     async def _settle(self, client: Client) -> None:
         """The application has been asked: let the client go live, or see it out."""
         connection = client.connection
-        if client.gone.done() or not self._server.manager.is_connected(connection.sid, connection.namespace):
+        if not self._server.manager.is_connected(connection.sid, connection.namespace):
             return  # refused, or disconnected meanwhile
         if connection.phase is Phase.HELD and connection.connect_sent:
             connection.go_live()

@@ -186,6 +186,8 @@ class AsyncRecoveryManager(AsyncManager):
 
     def pre_disconnect(self, sid: str, namespace: str) -> Any:
         """Note that a client is on its way out; if it is still live, it or the server wants it so."""
+        if not seams.knows(self, sid, namespace):
+            return None  # its transport closed while its connect handler ran, which now refuses it
         client = self._process.clients.find(namespace, sid)
         if client is not None and client.connection.phase is Phase.LIVE:
             self._process.runtime.dispatcher.end(client.connection)
@@ -198,7 +200,7 @@ class AsyncRecoveryManager(AsyncManager):
         if client is not None and client.connection.phase is Phase.HELD and self._gate is not None:
             self._gate.note_refusal(client)
         await super().disconnect(sid, namespace, **kwargs)
-        if client is not None:
+        if client is not None and not client.asking:
             self._process.clients.remove(client)
 
     async def enter_room(self, sid: str, namespace: str, room: Room, eio_sid: str | None = None) -> None:
@@ -245,7 +247,8 @@ class AsyncRecoveryManager(AsyncManager):
         offset = await runtime.publish(
             runtime.drafts.change_rooms(Kind.LEAVE, name, Audience((room,)), (room,))
         )
-        await runtime.passed(offset, self.settings.publish_timeout)
+        if self.server is not None:
+            await runtime.passed(offset, self.settings.publish_timeout)
 
     # What applications call ----------------------------------------------------------------------------
 

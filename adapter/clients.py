@@ -22,6 +22,7 @@ class Client:
     """A connection, and what became of it here.
 
     Attributes:
+        asking: its connect handler is running; whatever that does is done to its sid, so that stays taken.
         saved: its session is in the store under its claim.
         closed_at: when its transport closed, on the loop's clock.
         doomed: the application disconnected it from within its connect handler.
@@ -29,6 +30,7 @@ class Client:
     """
 
     connection: EioConnection
+    asking: bool = True
     saved: bool = False
     doomed: bool = False
     closed_at: float | None = None

@@ -5,10 +5,10 @@ Checked on python-socketio 5.18.1 with python-engineio 4.15.1. The contract test
 
 What is relied on:
 
-- server: the attributes ``_handle_connect``, ``_handle_disconnect``, ``_handle_eio_disconnect``,
-  ``_send_packet`` and ``_trigger_event`` are looked up on the instance at each call, so that an attribute of the instance
-  replaces the method; ``eio.on("disconnect")`` and the attribute must both be set, because
-  ``sio.instrument()`` calls the attribute.
+- server: its methods are looked up on the instance at each call, so that an attribute of the instance
+  replaces them; those that are named here are awaited with positional arguments. ``eio.on("disconnect")``
+  and the attribute ``_handle_eio_disconnect`` must both be set, because ``sio.instrument()`` calls the
+  attribute.
 - manager: ``rooms``, ``pending_connect`` and the ``basic_*`` methods keep the tables.
 - Engine.IO socket: ``queue`` is what its transport sends, first in, first out; ``closing`` and ``closed``
   tell its end; every PING goes through ``send``, and ``schedule_ping`` is called for every PONG.
@@ -164,9 +164,12 @@ def enqueue(server: Any, eio_sid: str, packets: Sequence[EioPacket]) -> int:
 
 def clear_queue(socket: Any) -> None:
     """Throw away what a transport has not sent yet; its client gets it by recovery."""
+    ended = False
     while not socket.queue.empty():
-        socket.queue.get_nowait()
+        ended = socket.queue.get_nowait() is None or ended
         socket.queue.task_done()
+    if ended:
+        socket.queue.put_nowait(None)  # the word for its writer to end must not be lost
 
 
 async def abort(server: Any, eio_sid: str) -> None:
@@ -175,8 +178,8 @@ async def abort(server: Any, eio_sid: str) -> None:
     if socket is None:
         return
     clear_queue(socket)
+    socket.queue.put_nowait(None)  # ends the writer, and with it the transport, before any handler runs
     await socket.close(wait=False, abort=True, reason=server.reason.TRANSPORT_ERROR)
-    socket.queue.put_nowait(None)  # ends the transport's writer
 
 
 def watch_heartbeat(socket: Any, on_ping: Callable[[], None], on_pong: Callable[[], None]) -> None:

@@ -44,7 +44,7 @@ class Reason(StrEnum):
     """The session belongs to another user (setting ``identity``)."""
 
     REPLAY_TOO_LARGE = "replay-too-large"
-    """More was missed than ``max_client_buffer`` or the replay log may hold."""
+    """More was missed than ``max_replay`` allows, or the replay log can hold."""
 
     STORE_UNAVAILABLE = "store-unavailable"
     """The store did not answer in time."""

@@ -27,6 +27,7 @@ class SettingsOptions(TypedDict, total=False):
     publish_timeout: float
     takeover_timeout: float
     max_client_buffer: int
+    max_replay: int
     log_max_entries: int
     log_max_bytes: int
 
@@ -50,7 +51,10 @@ class Settings:
             `PublishError`.
         takeover_timeout: seconds to wait for another server's disconnect handler before a client
             that moved here is let in without it.
-        max_client_buffer: packets that may wait for one client, in its send queue or in a replay.
+        max_client_buffer: packets that may wait in one client's send queue, besides a replay; a client
+            that lets more wait is closed, and recovers.
+        max_replay: packets that one recovery may replay; should be above `max_client_buffer`, or a slow
+            client that was closed cannot recover.
         log_max_entries: entries of the stream that this process keeps in memory for replays.
         log_max_bytes: bytes of them.
 
@@ -71,6 +75,7 @@ class Settings:
     publish_timeout: float = 5.0
     takeover_timeout: float = 2.0
     max_client_buffer: int = 10_000
+    max_replay: int = 20_000
     log_max_entries: int = 100_000
     log_max_bytes: int = 64 * MEBIBYTE
 
@@ -104,7 +109,14 @@ class Settings:
         self._check_number(name, value)
 
     def _check_number(self, name: str, value: float) -> None:
-        whole = {"max_len", "read_count", "max_client_buffer", "log_max_entries", "log_max_bytes"}
+        whole = {
+            "max_len",
+            "read_count",
+            "max_client_buffer",
+            "max_replay",
+            "log_max_entries",
+            "log_max_bytes",
+        }
         if name in whole:
             if not isinstance(value, int):
                 raise ConfigurationError(f"{name} is {value!r}, expected a whole number")

@@ -49,8 +49,8 @@ class FrontEnd(Protocol[F]):
         """Do what dispatched entries ask for, in tasks of its own; must not wait."""
         ...
 
-    async def vacate(self, step: Vacate) -> None:
-        """End a connection of this server, and wait for its disconnect handler."""
+    async def vacate(self, step: Vacate) -> bool:
+        """Free a sid; see `Vacate`."""
         ...
 
     def interrupt(self) -> None:
@@ -250,9 +250,8 @@ class Runtime(Generic[F]):
     async def _publish(self, step: Publish) -> Offset:
         return await self._publisher.publish(step.draft)
 
-    async def _vacate(self, step: Vacate) -> None:
-        if self._front_end is not None:
-            await self._front_end.vacate(step)
+    async def _vacate(self, step: Vacate) -> bool:
+        return self._front_end is None or await self._front_end.vacate(step)
 
     async def _await_position(self, step: AwaitPosition) -> bool:
         return await self.passed(step.offset, step.timeout)

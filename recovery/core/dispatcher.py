@@ -61,7 +61,7 @@ class Dispatcher(Generic[F]):
         codec: how payloads are decoded.
         position: the last entry that was dispatched.
         published: the last entry that this server has appended.
-        max_client_buffer: packets that may wait for one client.
+        max_client_buffer: packets that may wait for one client, besides a replay.
         skipped: number of entries that could not be decoded, and were left out.
     """
 
@@ -213,7 +213,7 @@ class Dispatcher(Generic[F]):
             else:
                 frames = stored.frames(self.codec, self._frames, with_offset=connection.with_offsets)
                 waiting = connection.deliver(frames)
-            if waiting > self.max_client_buffer:
+            if waiting > self.max_client_buffer + connection.recovery.replayed:
                 yield Overflowed(connection)
 
     def _deliver_with_ack(self, connection: Connection[F], event: Broadcast) -> int:

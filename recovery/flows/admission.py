@@ -139,11 +139,10 @@ def _recover(
     passed: bool = yield AwaitPosition(target, settings.publish_timeout)
     if not passed:
         return Reason.STORE_UNAVAILABLE
-    while (other := dispatcher.find(newcomer.namespace, claim.session.sid)) is not None:
-        if other.number > claim.claimed.number:
-            return Reason.SESSION_UNKNOWN  # somebody else presented the pid meanwhile, after us
-        yield Vacate(newcomer.namespace, claim.session.sid, claim.claimed.number)
-    return _restore(newcomer, pid, claim, membership, dispatcher)
+    vacant: bool = yield Vacate(newcomer.namespace, claim.session.sid, claim.claimed.number)
+    if not vacant:
+        return Reason.SESSION_UNKNOWN  # somebody else presented the pid meanwhile, after us
+    return _restore(newcomer, pid, claim, membership, dispatcher, settings)
 
 
 def _read_claim(claimed: Claimed, presented: Offset | None) -> _Claim:
@@ -188,7 +187,12 @@ def _take_over(claim: _Claim, dispatcher: Dispatcher[F], drafts: Drafts, setting
 
 
 def _restore(
-    newcomer: Newcomer[F], pid: Pid, claim: _Claim, membership: Membership, dispatcher: Dispatcher[F]
+    newcomer: Newcomer[F],
+    pid: Pid,
+    claim: _Claim,
+    membership: Membership,
+    dispatcher: Dispatcher[F],
+    settings: Settings,
 ) -> Connection[F] | Reason:
     """Replay into a held connection and join the dispatcher, with nothing in between."""
     session = claim.session
@@ -214,7 +218,7 @@ def _restore(
         connection,
         floor=claim.floor,
         applied=claim.applied,
-        limit=dispatcher.max_client_buffer,
+        limit=settings.max_replay,
     )
     if isinstance(missed, Reason):
         return missed

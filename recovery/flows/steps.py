@@ -41,11 +41,11 @@ class AwaitPosition(Command[bool]):
 
 
 @dataclass(frozen=True, slots=True)
-class Vacate(Command[None]):
-    """End this server's connection of a client, if there is one, before claim `number` takes its sid.
+class Vacate(Command[bool]):
+    """End this server's connections of a client, if there are any, before claim `number` takes its sid.
 
-    Returns when the application's disconnect handler has finished, however long that takes: python-socketio
-    keeps its tables by sid, so two connections of one sid cannot overlap.
+    Returns when their connect and disconnect handlers have finished, however long that takes: python-socketio
+    keeps its tables by sid, so two connections of one sid cannot overlap. False if a newer claim has the sid.
     """
 
     namespace: Namespace

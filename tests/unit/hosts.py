@@ -234,15 +234,16 @@ class Host:
                 flow = complete_log(self.dispatcher.log, command.back_to, count=self.settings.read_count)
                 return run(flow, self.state.execute)
             case Vacate():
-                self._vacate(command)
-                return None
+                return self._vacate(command)
             case _:
                 return self.state.execute(command)
 
-    def _vacate(self, step: Vacate) -> None:
+    def _vacate(self, step: Vacate) -> bool:
         old = self.dispatcher.find(step.namespace, step.sid)
         if old is not None and old.number < step.number:
             self.drop(old)
+            return True
+        return old is None
 
     def _carry_out(self, effect: Effect[Frame]) -> None:
         if isinstance(effect, RoomChanged | SessionReplaced) and effect.connection.phase is not Phase.ENDED:
