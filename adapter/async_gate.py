@@ -221,7 +221,7 @@ class Gate:
         connection = client.connection
         try:
             await self._connect(connection.transport, namespace, auth)
-        except Exception:
+        except BaseException:  # a cancelled task, too
             # python-socketio would leave it neither connected nor refused, and its rooms in the tables.
             if not connection.connect_sent:
                 await self._refuse(connection.transport, connection.namespace)

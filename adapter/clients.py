@@ -25,6 +25,7 @@ class Client:
         asking: its connect handler is running; whatever that does is done to its sid, so that stays taken.
         saved: its session is in the store under its claim.
         closed_at: when its transport closed, on the loop's clock.
+        saved_changes: how many changes of the connection are in the saved session.
         doomed: the application disconnected it from within its connect handler.
         gone: done when its disconnect handler has finished and its sid is free.
     """
@@ -32,6 +33,7 @@ class Client:
     connection: EioConnection
     asking: bool = True
     saved: bool = False
+    saved_changes: int = 0
     doomed: bool = False
     closed_at: float | None = None
     gone: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())

@@ -52,6 +52,8 @@ class Sessions:
         Raises:
             SaveError: the store did not confirm it.
         """
+        changes = client.connection.changes
+        whole = whole or client.saved_changes != changes  # a checkpoint says that the saved rooms are right
         command = save_command(
             client.connection,
             state,
@@ -83,6 +85,8 @@ class Sessions:
                 self._lost(client)
             return False
         client.saved = True
+        if whole:
+            client.saved_changes = max(client.saved_changes, changes)
         if outcome.value_missing and not whole:
             return await self.save(client, state)
         return True

@@ -42,10 +42,10 @@ TOUR = (
     "recovery/settings.py",
     "recovery/commands.py",
     "recovery/entries.py",
-    "recovery/drafts.py",
     "recovery/sessions.py",
-    "recovery/core/audience.py",
+    "recovery/drafts.py",
     "recovery/core/membership.py",
+    "recovery/core/audience.py",
     "recovery/core/packets.py",
     "recovery/core/replay_log.py",
     "recovery/core/connection.py",
@@ -64,7 +64,6 @@ TOUR = (
     "recovery/aio/publisher.py",
     "recovery/aio/session_writer.py",
     "recovery/aio/runtime.py",
-    "recovery/stores/__init__.py",
     "recovery/stores/memory_state.py",
     "recovery/stores/memory.py",
     "recovery/stores/redis/keys.py",
@@ -75,6 +74,7 @@ TOUR = (
     "recovery/stores/redis/links.py",
     "recovery/stores/redis/store.py",
     "recovery/stores/embedded.py",
+    "recovery/stores/__init__.py",
     "adapter/seams.py",
     "adapter/peers.py",
     "adapter/emits.py",
@@ -83,6 +83,7 @@ TOUR = (
     "adapter/background.py",
     "adapter/requests.py",
     "adapter/sessions.py",
+    "adapter/async_process.py",
     "adapter/user_sessions.py",
     "adapter/async_effects.py",
     "adapter/async_gate.py",
@@ -90,7 +91,7 @@ TOUR = (
     "adapter/cli.py",
     "adapter/demo/__init__.py",
 )
-"""The reading order: nothing uses what comes after it, but for the front end's gate and manager."""
+"""The reading order: nothing imports what comes after it, but inside of a function."""
 
 _DRAWN = re.compile(r"(<!-- drawn: (?P<name>\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _MARKED = re.compile(r"\((\w+)\)|(\w+)")

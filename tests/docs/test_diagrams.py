@@ -1,5 +1,9 @@
 """What pages take from the code is what the code says, and the tour leads past every file."""
 
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from docs.diagrams import DRAWINGS, PAGES, TOUR, drawn_anew
@@ -29,6 +33,26 @@ def test_the_tour_leads_past_every_file_that_has_something_to_say() -> None:
     to_see = {file for file in files if not any(words in file for words in NO_PART_OF_THE_TOUR)}
     assert to_see <= set(TOUR)
     assert set(TOUR) <= files
+
+
+def test_nothing_on_the_tour_uses_what_comes_later() -> None:
+    place = {
+        path.removesuffix(".py").removesuffix("/__init__").replace("/", "."): n for n, path in enumerate(TOUR)
+    }
+    early = [
+        f"{path} uses {module}"
+        for number, path in enumerate(TOUR)
+        for module in _imported_at_the_top(ROOT / path)
+        if place.get(module, -1) > number
+    ]
+    assert not early
+
+
+def _imported_at_the_top(path: Path) -> Iterator[str]:
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ImportFrom) and node.module is not None:
+            yield node.module
+            yield from (f"{node.module}.{name.name}" for name in node.names)
 
 
 def test_no_file_of_the_tour_is_shown_twice() -> None:

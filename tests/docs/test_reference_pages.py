@@ -136,6 +136,18 @@ def test_the_reasons_page_has_a_part_for_each_reason_and_no_other() -> None:
     assert headings == [str(reason) for reason in Reason]
 
 
+def test_the_table_of_logs_names_every_event_and_no_other() -> None:
+    files = [path for package in ("recovery", "adapter") for path in (ROOT / package).rglob("*.py")]
+    logged = {
+        event
+        for path in files
+        for event in re.findall(r'"event": "([a-z.]+)"', path.read_text(encoding="utf-8"))
+    }
+    table = (DOCS / "reference" / "api.md").read_text(encoding="utf-8").partition("| logger | events |")[2]
+    named = set(re.findall(r"`([a-z.]+)`", table)) - set(re.findall(r"^\| `([a-z.]+)`", table, re.MULTILINE))
+    assert named == logged | {"reason"}
+
+
 @pytest.mark.parametrize("page", ALL_PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_tests_that_a_page_names_exist(page: Path) -> None:
     named = _NAMED_TEST.findall(page.read_text(encoding="utf-8"))

@@ -26,7 +26,8 @@ class _FrontEnd:
 
     def carry_out(self, effects: Sequence[Effect[Frame]]) -> None: ...
 
-    async def vacate(self, step: Vacate) -> None: ...
+    async def vacate(self, step: Vacate) -> bool:
+        return True
 
     def interrupt(self) -> None:
         self.interrupted += 1

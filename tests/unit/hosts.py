@@ -27,7 +27,11 @@ from tests.unit.builders import NSP, Client, Frame, Frames
 __all__ = ["SETTINGS", "Host", "Names", "gone_away", "presenting"]
 
 SETTINGS = Settings(
-    max_disconnection_duration=60.0, checkpoint_interval=5.0, max_client_buffer=5, log_max_entries=20
+    max_disconnection_duration=60.0,
+    checkpoint_interval=5.0,
+    max_client_buffer=5,
+    max_replay=5,
+    log_max_entries=20,
 )
 """Small bounds, so that a test can reach them."""
 

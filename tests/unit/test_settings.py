@@ -9,7 +9,15 @@ from recovery.errors import ConfigurationError
 from recovery.settings import Settings, SettingsOptions
 
 NAMES = ["stream_name", "session_key_prefix"]
-WHOLE = ["max_len", "read_count", "max_client_buffer", "log_max_entries", "log_max_bytes"]
+WHOLE = [
+    "max_len",
+    "read_count",
+    "max_client_buffer",
+    "max_replay",
+    "max_replay",
+    "log_max_entries",
+    "log_max_bytes",
+]
 SECONDS = [field.name for field in fields(Settings) if field.name not in [*NAMES, *WHOLE]]
 
 WRONG = [
