@@ -158,7 +158,9 @@ class AsyncRecoveryManager(AsyncManager):
         request_id = None if callback is None else self._expect_ack(callback, target)
         if ignore_queue:
             ack = None if request_id is None else AckRequest(runtime.server, request_id)
-            runtime.dispatcher.deliver_local(name, args, audience, ack)
+            effects = runtime.dispatcher.deliver_local(name, args, audience, ack)
+            if self._process.front_end is not None:
+                self._process.front_end.carry_out(effects)
             return
         volatile = volatile or event in self._volatile_events
         draft = runtime.drafts.broadcast(name, args, audience, volatile=volatile, request_id=request_id)

@@ -180,6 +180,7 @@ async def abort(server: Any, eio_sid: str) -> None:
     clear_queue(socket)
     socket.queue.put_nowait(None)  # ends the writer, and with it the transport, before any handler runs
     await socket.close(wait=False, abort=True, reason=server.reason.TRANSPORT_ERROR)
+    server.eio.sockets.pop(eio_sid, None)  # or a poll that comes later is answered with an internal error
 
 
 def watch_heartbeat(socket: Any, on_ping: Callable[[], None], on_pong: Callable[[], None]) -> None:

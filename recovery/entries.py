@@ -6,7 +6,8 @@ writes them: ``data`` is JSON, or base64 of MessagePack where JSON cannot carry 
 1. ``to``, a JSON list of the rooms addressed (empty: everyone in the namespace). A server without a
    member there never decodes ``data``. Node's entries lack it and are decoded.
 2. ``for``, the server that alone has to act (an answer to a request).
-3. Types from 100 on, which Node ignores. Types 3 to 6 and 12 are Node's ``MessageType``.
+3. Types from 100 on, which Node ignores. Types 3 to 6 and 12 have the numbers and fields of Node's
+   ``MessageType``; Node itself sends acknowledgements (12) by PUB/SUB, ours travel in the stream.
 
 Whatever is read here may have been written by anybody: decoding checks every type and raises
 `MalformedError`, nothing else.
@@ -61,7 +62,7 @@ class Kind(IntEnum):
     FETCH_SESSION = 103
     """Server ``uid`` asks for the user session of ``sid``: ``requestId``."""
     SESSION = 104
-    """The answer: ``requestId``, and ``session`` or null if the client is gone."""
+    """The answer: ``requestId`` and ``session``. Nobody answers for a client that is gone."""
 
 
 _KINDS: Mapping[bytes, Kind] = {str(kind.value).encode(): kind for kind in Kind}
@@ -111,9 +112,12 @@ class PayloadCodec:
         """
         try:
             if self.prefer_msgpack or _contains_binary(payload):
-                _check_keys(payload)
+                _check_readable(payload, finite=not self.prefer_msgpack)
                 return base64.b64encode(pack(payload, default=self.default))
-            return self.json.dumps(payload, separators=(",", ":")).encode()
+            text = self.json.dumps(payload, separators=(",", ":"))
+            if "NaN" in text or "Infinity" in text:
+                _check_readable(payload, finite=True)
+            return text.encode()
         except (TypeError, ValueError, OverflowError, RecursionError) as exc:
             raise EncodingError(f"cannot encode the data of this packet: {exc}") from exc
 
@@ -227,14 +231,21 @@ def _read_rooms(value: object) -> tuple[Room, ...]:
     return tuple(value)
 
 
-def _check_keys(value: object) -> None:
-    """Raise `TypeError` for a map whose keys MessagePack writes but cannot read back."""
+def _check_readable(value: object, *, finite: bool) -> None:
+    """Raise for what can be written, and not be read back, or not by a JavaScript client.
+
+    Raises:
+        TypeError: a map has keys that MessagePack cannot read.
+        ValueError: `finite`, and a number is none: JSON has no word for it, and ``JSON.parse`` would fail.
+    """
     if is_map(value):
         for key in value:
             if not isinstance(key, str | int | float | bytes | None):
                 raise TypeError(f"a {type(key).__name__} cannot be the key of a map")
+    if finite and isinstance(value, float) and not isfinite(value):
+        raise ValueError(f"{value} is not a number that JSON can carry")
     for item in _items(value):
-        _check_keys(item)
+        _check_readable(item, finite=finite)
 
 
 def _as_json_has_it(value: object) -> object:

@@ -122,7 +122,9 @@ class Settings:
                 raise ConfigurationError(f"{name} is {value!r}, expected a whole number")
             if value < 1:
                 raise ConfigurationError(f"{name} is {value!r}, expected at least 1")
-        elif not 0 < value < float("inf"):
-            raise ConfigurationError(f"{name} is {value!r}, expected a positive number of seconds")
+        elif not 0.001 <= value < float("inf"):
+            raise ConfigurationError(
+                f"{name} is {value!r}, expected a positive number of seconds, at least 0.001"
+            )
         if name == "block_time" and value > 2:
             raise ConfigurationError(f"block_time is {value!r} s, expected at most 2 s")

@@ -7,7 +7,6 @@ from typing import Any
 
 from recovery.commands import Append, Appended, Command
 from recovery.driver import run_async
-from recovery.errors import StoreError
 from recovery.flows.publishing import publish
 from recovery.offsets import Offset
 from recovery.records import Draft, Epoch, ServerId
@@ -23,7 +22,10 @@ class Publisher:
     Args:
         perform: carries out commands (the runtime).
         producer: identity of this process; not shared across a fork.
-        batch_of: makes the command for drafts, given their sequence number.
+        new_epoch: makes a random epoch, in case that the stream has vanished.
+        retention_ms: see `Append`.
+        max_len: see `Append`.
+        timeout: seconds after which an unconfirmed batch fails.
         on_appended: told of every batch that was stored, before its emitters are.
     """
 
@@ -32,7 +34,7 @@ class Publisher:
         perform: Callable[[Command[Any]], Awaitable[Any]],
         producer: ServerId,
         *,
-        candidate: Epoch,
+        new_epoch: Callable[[], Epoch],
         retention_ms: Callable[[], int],
         max_len: int | None,
         timeout: float,
@@ -40,7 +42,7 @@ class Publisher:
     ) -> None:
         self._perform = perform
         self._producer = producer
-        self._candidate = candidate
+        self._new_epoch = new_epoch
         self._retention_ms = retention_ms
         self._max_len = max_len
         self._timeout = timeout
@@ -79,14 +81,14 @@ class Publisher:
             self._producer,
             self._sequence,
             tuple(draft for draft, _ in batch),
-            self._candidate,
+            self._new_epoch(),
             self._retention_ms(),
             self._max_len,
         )
         self._sequence += len(batch)
         try:
             appended = await run_async(publish(command, timeout=self._timeout), self._perform)
-        except StoreError as exc:
+        except Exception as exc:  # noqa: BLE001 - whatever it is, those who wait are told
             for _, confirmed in batch:
                 if not confirmed.done():
                     confirmed.set_exception(exc)

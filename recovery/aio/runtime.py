@@ -80,7 +80,7 @@ class Runtime(Generic[F]):
         retention_ms: Callable[[], int],
     ) -> None:
         self.server = ServerId(secrets.token_hex(8))
-        self.epoch = Epoch(secrets.token_hex(8))
+        self.epoch = _new_epoch()
         self.drafts = Drafts(self.server, codec)
         self.sessions = SessionWriter(store, timeout=settings.publish_timeout)
         log: ReplayLog[F] = ReplayLog(
@@ -96,7 +96,7 @@ class Runtime(Generic[F]):
         self._publisher = Publisher(
             self.perform,
             self.server,
-            candidate=self.epoch,
+            new_epoch=_new_epoch,
             retention_ms=retention_ms,
             max_len=settings.max_len,
             timeout=settings.publish_timeout,
@@ -189,7 +189,7 @@ class Runtime(Generic[F]):
             await asyncio.sleep(0)  # let others run even if the store never makes us wait
 
     async def _open(self) -> None:
-        state = await self._store.execute(OpenStream(self.epoch))
+        state = await self._store.execute(OpenStream(_new_epoch()))
         self.epoch = state.epoch
         self.dispatcher.log.reset(state.last)
         self.dispatcher.position = state.last
@@ -284,3 +284,7 @@ class Runtime(Generic[F]):
         async with self._log_lock:  # whoever comes next finds what the first one read
             flow = complete_log(self.dispatcher.log, step.back_to, count=self._settings.read_count)
             return await run_async(flow, self.perform)
+
+
+def _new_epoch() -> Epoch:
+    return Epoch(secrets.token_hex(8))

@@ -74,7 +74,7 @@ class SessionWriter:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._timeout
         while writes:
-            outcomes = await self._store.execute_many([write.command for write in writes])
+            outcomes = await self._execute([write.command for write in writes])
             late = loop.time() + _PAUSE > deadline
             again: list[_Write] = []
             for write, outcome in zip(writes, outcomes, strict=True):
@@ -85,6 +85,14 @@ class SessionWriter:
             writes = again
             if writes:
                 await asyncio.sleep(_PAUSE)
+
+    async def _execute(self, commands: list[SaveSession]) -> list[Saved | Overtaken | StoreError]:
+        try:
+            return await self._store.execute_many(commands)
+        except Exception as exc:  # noqa: BLE001 - a defect of the store; those who wait are told
+            error = StoreError(f"the store failed: {exc!r}")
+            error.__cause__ = exc
+            return [error] * len(commands)
 
 
 def _newest(older: SaveSession, newer: SaveSession) -> SaveSession:

@@ -152,19 +152,26 @@ class Dispatcher(Generic[F]):
 
     def deliver_local(
         self, namespace: Namespace, args: Sequence[Any], audience: Audience, ack: AckRequest | None = None
-    ) -> None:
-        """Send an event to clients of this server only, at once; it carries `position` as its offset."""
+    ) -> list[Effect[F]]:
+        """Send an event to clients of this server only, at once; it carries `position` as its offset.
+
+        Returns what remains to be done, like `dispatch`.
+        """
+        effects: list[Effect[F]] = []
         event = Broadcast(args, audience, volatile=True, ack=ack)
         encoded: dict[bool, Sequence[F]] = {}
         for connection in self._addressed(namespace, audience, _next(self.edge)):
-            if ack is not None:
-                self._deliver_with_ack(connection, event)
-                continue
             numbered = connection.with_offsets
-            if numbered not in encoded:
+            if numbered not in encoded and ack is None:
                 offset = [str(self.position)] if numbered else []
                 encoded[numbered] = self._frames.event(namespace, [*args, *offset])
-            connection.deliver(encoded[numbered])
+            if ack is not None:
+                waiting = self._deliver_with_ack(connection, event)
+            else:
+                waiting = connection.deliver(encoded[numbered])
+            if self._overflows(connection, waiting):
+                effects.append(Overflowed(connection))
+        return effects
 
     def dispatch(self, entries: Sequence[Entry]) -> list[Effect[F]]:
         """Take the next entries of the stream; return what remains to be done."""
@@ -213,8 +220,12 @@ class Dispatcher(Generic[F]):
             else:
                 frames = stored.frames(self.codec, self._frames, with_offset=connection.with_offsets)
                 waiting = connection.deliver(frames)
-            if waiting > self.max_client_buffer + connection.recovery.replayed:
+            if self._overflows(connection, waiting):
                 yield Overflowed(connection)
+
+    def _overflows(self, connection: Connection[F], waiting: int) -> bool:
+        """Whether too much waits for a client; what its replay put there does not count."""
+        return waiting > self.max_client_buffer + connection.recovery.replayed
 
     def _deliver_with_ack(self, connection: Connection[F], event: Broadcast) -> int:
         assert event.ack is not None, "the caller has looked"

@@ -4,7 +4,8 @@ XREAD past a trimmed position returns later entries without an error. What prove
 oldest entry that the stream still has: trimming takes from that end only, so if it is not newer than the
 position, nothing after the position is gone. It costs a round trip, and is asked for when it can be
 otherwise: after an interruption, when a batch is so large that a cap on the stream's length may have cut
-before it, and when so much time lies between position and entries that retention may have.
+before it, when so much time lies between position and entries that retention may have, and when a stream
+begins among them.
 """
 
 from dataclasses import dataclass
@@ -47,7 +48,8 @@ def read_on(
     entries: tuple[Entry, ...] = yield Read(after, count, 0 if doubtful else block_ms)
     full = len(entries) >= min(count, max_len or count, _SHORTEST_CAP)
     overdue = bool(entries) and entries[-1].offset.ms - after.ms > retention_ms // 2
-    if not (full or overdue or doubtful):
+    began_anew = any(b"epoch" in entry.fields for entry in entries)  # the genesis entry of another stream
+    if not (full or overdue or doubtful or began_anew):
         return Batch(entries)
     state: StreamState | None = yield GetStream()
     if state is None:

@@ -148,7 +148,7 @@ async def test_another_users_pid_is_refused_and_the_session_survives(open_cluste
 
 
 async def test_a_replay_that_is_too_large_is_refused_whole(open_cluster: OpenCluster) -> None:
-    cluster = await open_cluster({"max_client_buffer": 20})
+    cluster = await open_cluster({"max_replay": 20, "max_client_buffer": 10})
     client = await cluster.client()
     await client.drop()
     await cluster.last.emit_numbers("e", range(50))
