@@ -16,9 +16,11 @@ What is relied on:
 
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
+from importlib.metadata import version as _version
 from typing import Any, Protocol
 
 from engineio import packet as eio_packet
+from socketio import AsyncManager
 from socketio import packet as sio_packet
 
 from recovery.errors import ConfigurationError
@@ -63,7 +65,7 @@ class EioPacket(Protocol):
     """An ``engineio.packet.Packet``; python-engineio ships no types."""
 
     packet_type: int
-    data: str | bytes
+    data: Any  # text or bytes, in the packets that we make
     binary: bool
 
 
@@ -79,6 +81,10 @@ class Manager(Protocol):
 
 def check_server(server: Any) -> None:  # python-socketio ships no types
     """Raise `ConfigurationError` if this server lacks a name that we need."""
+    if not inspect.iscoroutinefunction(getattr(AsyncManager, "pre_connect", None)):
+        raise ConfigurationError(
+            f"python-socketio {_version('python-socketio')} is too old: 5.18 or later is needed"
+        )
     missing = [
         name for name in ASYNC_SERVER_NAMES if not inspect.iscoroutinefunction(getattr(server, name, None))
     ]

@@ -162,8 +162,13 @@ def _check(claim: _Claim, presented: Offset | None, dispatcher: Dispatcher[F]) -
         state: StreamState | None = yield GetStream()
         if state is None or presented > state.last:
             return Reason.OFFSET_UNKNOWN
-    complete: bool = yield CompleteLog(min(claim.floor, claim.applied))
-    return None if complete else Reason.OFFSET_TRIMMED
+    needed = min(claim.floor, claim.applied)
+    complete: bool = yield CompleteLog(needed)
+    if complete:
+        return None
+    state = yield GetStream()
+    held_by_stream = state is not None and state.first <= needed
+    return Reason.REPLAY_TOO_LARGE if held_by_stream else Reason.OFFSET_TRIMMED
 
 
 def _take_over(claim: _Claim, dispatcher: Dispatcher[F], drafts: Drafts, settings: Settings) -> Flow[Offset]:
