@@ -5,6 +5,8 @@ import logging
 from collections.abc import Coroutine
 from typing import Any
 
+from recovery.aio.tasks import end_tasks
+
 __all__ = ["Background"]
 
 logger = logging.getLogger("recovery.background")
@@ -27,10 +29,7 @@ class Background:
         """Wait for all tasks at most `patience` seconds, then cancel what is left."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=patience)
-        for task in list(self._tasks):
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        await end_tasks(self._tasks)
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)

@@ -15,6 +15,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from recovery.aio.publisher import Publisher
 from recovery.aio.session_writer import SessionWriter
+from recovery.aio.tasks import end_tasks
 from recovery.commands import Appended, AsyncStore, Command, Flow, OpenStream
 from recovery.core.control import Release
 from recovery.core.dispatcher import Dispatcher
@@ -165,8 +166,7 @@ class Runtime(Generic[F]):
         await self._publisher.drain()
         await self.sessions.drain()
         if self._reader is not None:
-            self._reader.cancel()
-            await asyncio.wait([self._reader])
+            await end_tasks([self._reader])
         await self._store.close()
 
     async def _run(self) -> None:
