@@ -285,7 +285,9 @@ class Gate:
         return True
 
     async def _refuse(self, eio_sid: str, namespace: str) -> None:
-        packet = self._server.packet_class(seams.CONNECT_ERROR, data="Unable to connect", namespace=namespace)
+        """Send CONNECT_ERROR, in the form that JavaScript makes an error of."""
+        reason = {"message": "Unable to connect"}
+        packet = self._server.packet_class(seams.CONNECT_ERROR, data=reason, namespace=namespace)
         await self._send_packet(eio_sid, packet)
 
     async def _see_out(self, client: Client) -> None:

@@ -63,6 +63,7 @@ TOUR = (
     "recovery/driver.py",
     "recovery/aio/publisher.py",
     "recovery/aio/session_writer.py",
+    "recovery/aio/tasks.py",
     "recovery/aio/runtime.py",
     "recovery/stores/memory_state.py",
     "recovery/stores/memory.py",

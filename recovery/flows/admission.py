@@ -102,6 +102,12 @@ def admit(
         outcome = Reason.STORE_UNAVAILABLE
     if isinstance(outcome, Reason):
         return _refuse(newcomer, dispatcher, outcome)
+    logger.info(
+        "%s is recovered, %d packets are replayed",
+        outcome.sid,
+        outcome.recovery.replayed,
+        extra={"event": "recover.complete", "sid": outcome.sid, "replayed": outcome.recovery.replayed},
+    )
     return outcome
 
 
