@@ -61,6 +61,7 @@ TOUR = (
     "recovery/flows/backfill.py",
     "recovery/flows/admission.py",
     "recovery/driver.py",
+    "recovery/aio/flusher.py",
     "recovery/aio/publisher.py",
     "recovery/aio/session_writer.py",
     "recovery/aio/tasks.py",

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from recovery.aio.flusher import Flusher
 from recovery.commands import Append, Appended, Command
 from recovery.driver import run_async
 from recovery.flows.publishing import publish
@@ -49,7 +50,7 @@ class Publisher:
         self._on_appended = on_appended
         self._waiting: deque[tuple[Draft, asyncio.Future[Offset]]] = deque()
         self._sequence = 1
-        self._task: asyncio.Task[None] | None = None
+        self._flusher = Flusher(self._flush, "recovery.publisher")
 
     async def publish(self, draft: Draft) -> Offset:
         """Append an entry after all earlier ones; return its offset once it is stored.
@@ -59,22 +60,17 @@ class Publisher:
         """
         confirmed: asyncio.Future[Offset] = asyncio.get_running_loop().create_future()
         self._waiting.append((draft, confirmed))
-        if self._task is None:
-            self._task = asyncio.create_task(self._flush(), name="recovery.publisher")
+        self._flusher.start()
         return await confirmed
 
     async def drain(self) -> None:
         """Wait until nothing is left to append."""
-        while self._task is not None:
-            await asyncio.wait([self._task])
+        await self._flusher.finish()
 
     async def _flush(self) -> None:
-        try:
-            while self._waiting:
-                batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), _LARGEST_BATCH))]
-                await self._append(batch)
-        finally:
-            self._task = None
+        while self._waiting:
+            batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), _LARGEST_BATCH))]
+            await self._append(batch)
 
     async def _append(self, batch: list[tuple[Draft, asyncio.Future[Offset]]]) -> None:
         command = Append(

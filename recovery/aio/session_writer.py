@@ -8,6 +8,7 @@ new one's first, and each has an outcome of its own. Nor is anything merged into
 import asyncio
 from dataclasses import dataclass, replace
 
+from recovery.aio.flusher import Flusher
 from recovery.commands import AsyncStore, Overtaken, Saved, SaveSession
 from recovery.errors import SaveError, StoreError, StoreUnavailableError
 from recovery.records import HolderState, Pid
@@ -36,7 +37,7 @@ class SessionWriter:
         self._store = store
         self._timeout = timeout
         self._waiting: dict[tuple[Pid, int, bool], _Write] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._flusher = Flusher(self._flush, "recovery.sessions")
 
     async def write(self, command: SaveSession) -> Saved | Overtaken:
         """Write a session; return once it is durable, or refused because of its claim number.
@@ -52,22 +53,17 @@ class SessionWriter:
         else:
             write.command = _newest(write.command, command)
         write.waiters.append(outcome)
-        if self._task is None:
-            self._task = asyncio.create_task(self._flush(), name="recovery.sessions")
+        self._flusher.start()
         return await outcome
 
     async def drain(self) -> None:
         """Wait until nothing is left to write."""
-        while self._task is not None:
-            await asyncio.wait([self._task])
+        await self._flusher.finish()
 
     async def _flush(self) -> None:
-        try:
-            while self._waiting:
-                keys = list(self._waiting)[:_LARGEST_BATCH]
-                await self._send([self._waiting.pop(key) for key in keys])
-        finally:
-            self._task = None
+        while self._waiting:
+            keys = list(self._waiting)[:_LARGEST_BATCH]
+            await self._send([self._waiting.pop(key) for key in keys])
 
     async def _send(self, writes: list[_Write]) -> None:
         """Send writes until each has an outcome; repeating one is harmless."""
