@@ -6,7 +6,7 @@ import urllib.parse
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["Frame", "PollingTransport", "WebSocketTransport"]
+__all__ = ["Frame", "PollingTransport", "UpgradingTransport", "WebSocketTransport"]
 
 Frame = str | bytes
 _SEPARATOR = "\x1e"  # between the packets of a polling payload
@@ -116,7 +116,7 @@ class PollingTransport:
         task.add_done_callback(self._tasks.discard)
 
     async def _poll(self) -> None:
-        while True:
+        while self._may_poll():
             status, body = await self._request("GET", b"")
             if self._dead:
                 return
@@ -132,6 +132,9 @@ class PollingTransport:
                     self._on_close()
                 elif part:
                     self._on_frame(part)
+
+    def _may_poll(self) -> bool:
+        return True
 
     async def _request(self, method: str, body: bytes) -> tuple[int, bytes]:
         query = f"EIO=4&transport=polling{self._query}"
@@ -158,6 +161,67 @@ class PollingTransport:
 
         await self._app(scope, receive, send)
         return status, b"".join(parts)
+
+
+class UpgradingTransport(PollingTransport):
+    """Long polling that becomes a WebSocket in steps, each when the test says so.
+
+    As ``engine.io-client`` does it: probe; when that is answered, stop polling and wait for the GET under
+    way; then say UPGRADE.
+
+    Attributes:
+        probed: the server has answered the probe.
+        paused: no GET is under way, nor will be.
+    """
+
+    def __init__(self, app: Any) -> None:
+        super().__init__(app)
+        self.probed = False
+        self.paused = False
+        self._pausing = False
+        self._upgraded = False
+        self._websocket = WebSocketTransport(app)
+
+    def probe(self) -> None:
+        """Open the WebSocket, and ask whether it works."""
+        self._websocket.open(f"&sid={self.eio_sid}{self._query}", self._heard, self._on_websocket_close)
+        self._websocket.send("2probe")
+
+    def pause(self) -> None:
+        """Poll no more, once the GET under way is answered."""
+        self._pausing = True
+
+    def upgrade(self) -> None:
+        """Send by WebSocket from now on."""
+        assert self.probed and self.paused, "the protocol wants it so"
+        self._upgraded = True
+        self._websocket.send("5")
+
+    def send(self, frame: Frame) -> None:
+        """Send a frame by whichever transport is in use."""
+        if self._upgraded:
+            self._websocket.send(frame)
+        else:
+            super().send(frame)
+
+    def cut(self) -> None:
+        """Lose both."""
+        super().cut()
+        self._websocket.cut()
+
+    def _heard(self, frame: Frame) -> None:
+        if frame == "3probe":
+            self.probed = True
+        else:
+            self._on_frame(frame)
+
+    def _on_websocket_close(self) -> None:
+        self._dead = self.closed = True
+        self._on_close()
+
+    def _may_poll(self) -> bool:
+        self.paused = self._pausing
+        return not self._pausing
 
 
 def _base64(data: bytes) -> str:
