@@ -72,7 +72,15 @@ class AsyncEffects:
         return True
 
     def interrupt(self) -> None:
-        """Close all transports: their clients come back, and are recovered or told."""
+        """End all connections at once, and close their transports: clients come back, and are told.
+
+        Nothing that lies beyond the gap may reach them: its offset would make them look as if they had all
+        before it.
+        """
+        for client in self._clients.all():
+            if client.connection.phase is not Phase.ENDED:
+                self._process.runtime.dispatcher.end(client.connection)
+                self._start(self._process.sessions.save_quietly(client, HolderState.CLOSING))
         for transport in self._clients.transports():
             self._start(seams.abort(self._server, transport))
 

@@ -138,7 +138,7 @@ class Gate:
         for client in away:
             client.closed_at = asyncio.get_running_loop().time()
             dispatcher.end(client.connection)
-        recoverable = [client for client in away if client.saved]
+        recoverable = [client for client in away if client.owned]
         socket = seams.socket_of(self._server, eio_sid)
         if socket is not None and recoverable:
             seams.clear_queue(socket)  # they will be replayed: none may share a payload with CLOSE
@@ -175,7 +175,7 @@ class Gate:
             await runtime.start()
         except StoreUnavailableError as exc:
             logger.warning("no recovery: %s", exc, extra={"event": "recover.failed"})
-            connection = admit_without_store(newcomer, runtime.dispatcher)
+            connection = admit_without_store(newcomer, runtime.dispatcher, runtime.epoch)
         else:
             flow = admit(newcomer, runtime.dispatcher, runtime.drafts, runtime.epoch, self._process.settings)
             connection = await run_async(flow, runtime.perform)
@@ -241,9 +241,8 @@ class Gate:
         connection = client.connection
         if not self._server.manager.is_connected(connection.sid, connection.namespace):
             return  # refused, or disconnected meanwhile
-        if connection.phase is Phase.HELD and connection.connect_sent:
+        if client.held and connection.connect_sent and await self._save_first(client) and client.held:
             connection.go_live()
-            await self._process.sessions.save_quietly(client, HolderState.LIVE)
         if connection.phase is not Phase.LIVE or not seams.is_open(self._server, connection.transport):
             await self._see_out(client)
         elif client.doomed:
@@ -256,15 +255,16 @@ class Gate:
             return  # another connection took the session while the application was asked
         if not seams.is_open(self._server, connection.transport):
             return
-        if connection.pid is not None:
-            if not await self._save_first(client):
-                return
-            if client.saved:
-                packet.data = {**packet.data, "pid": connection.pid}
+        # With always_connect the application has not been asked yet: its session stays as it is till then.
+        asked = not (self._server.always_connect and connection.recovery.recovered)
+        if asked and connection.pid is not None and not await self._save_first(client):
+            return
+        if client.owned:
+            packet.data = {**packet.data, "pid": connection.pid}
         if connection.ended_at is None and seams.is_open(self._server, connection.transport):
             await self._send_packet(connection.transport, packet)
             connection.connect_sent = True
-            if not (self._server.always_connect and connection.recovery.recovered):
+            if asked:
                 connection.go_live()
 
     async def _save_first(self, client: Client) -> bool:

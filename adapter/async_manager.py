@@ -6,7 +6,7 @@ that all servers of the cluster share, and whose recent part answers what a clie
 
 import itertools
 import secrets
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, Unpack
 
@@ -154,18 +154,17 @@ class AsyncRecoveryManager(AsyncManager):
         """
         name, target = Namespace(namespace or "/"), room if to is None else to
         audience, args = audience_of(target, skip_sid), arguments_of(event, data)
-        runtime = self._process.runtime
-        request_id = None if callback is None else self._expect_ack(callback, target)
-        if ignore_queue:
-            ack = None if request_id is None else AckRequest(runtime.server, request_id)
-            effects = runtime.dispatcher.deliver_local(name, args, audience, ack)
-            if self._process.front_end is not None:
-                self._process.front_end.carry_out(effects)
-            return
-        volatile = volatile or event in self._volatile_events
-        draft = runtime.drafts.broadcast(name, args, audience, volatile=volatile, request_id=request_id)
-        await self._process.follow_stream()
-        await runtime.publish(draft)
+        if callback is not None:
+            self._check_callback(target)
+        with self._process.requests.expecting(callback) as request_id:
+            if ignore_queue:
+                self._deliver_here(name, args, audience, request_id)
+                return
+            runtime = self._process.runtime
+            volatile = volatile or event in self._volatile_events
+            draft = runtime.drafts.broadcast(name, args, audience, volatile=volatile, request_id=request_id)
+            await self._process.follow_stream()
+            await runtime.publish(draft)
 
     async def can_disconnect(self, sid: str, namespace: str) -> bool:
         """Prepare to disconnect a client after all that was emitted; False if it is not here."""
@@ -289,12 +288,21 @@ class AsyncRecoveryManager(AsyncManager):
 
     # Inside --------------------------------------------------------------------------------------------
 
-    def _expect_ack(self, callback: Callable[..., Any], target: Any) -> str:
+    def _check_callback(self, target: Any) -> None:
         if self.server is None:
             raise RuntimeError("callbacks can only be issued from the context of a server")
         if target is None:
             raise ValueError("cannot use a callback without a room: name a sid")
-        return self._process.requests.expect_ack(callback)
+
+    def _deliver_here(
+        self, namespace: Namespace, args: Sequence[Any], audience: Audience, request_id: str | None
+    ) -> None:
+        """Deliver to clients of this process, at once."""
+        runtime = self._process.runtime
+        ack = None if request_id is None else AckRequest(runtime.server, request_id)
+        effects = runtime.dispatcher.deliver_local(namespace, args, audience, ack)
+        if self._process.front_end is not None:
+            self._process.front_end.carry_out(effects)
 
     def _ack_id(self, namespace: Namespace, sid: Sid, ack: AckRequest) -> int:
         """Note where an acknowledgement goes; its id is unlike any that another process gave this client."""

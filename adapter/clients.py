@@ -87,12 +87,16 @@ class Clients:
         """All clients on a transport."""
         return list(self._by_transport.get(transport, {}).values())
 
+    def all(self) -> list[Client]:
+        """All clients, whatever their phase."""
+        return list(self._by_sid.values())
+
     def transports(self) -> list[str]:
         """All transports that carry a client."""
         return list(self._by_transport)
 
     def live(self) -> Iterator[Client]:
         """Clients that are connected and can recover."""
-        for client in list(self._by_sid.values()):
+        for client in self.all():
             if client.connection.phase is Phase.LIVE and client.connection.pid is not None:
                 yield client

@@ -5,7 +5,8 @@ import inspect
 import logging
 import secrets
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 __all__ = ["Requests"]
@@ -23,13 +24,21 @@ class Requests:
         self._callbacks: OrderedDict[str, Callable[..., Any]] = OrderedDict()
         self._answers: dict[str, asyncio.Future[dict[str, Any]]] = {}
 
-    def expect_ack(self, callback: Callable[..., Any]) -> str:
-        """Remember the callback of an emit; return the id under which it is acknowledged."""
+    @contextmanager
+    def expecting(self, callback: Callable[..., Any] | None) -> Iterator[str | None]:
+        """Remember the callback of an emit, unless that fails; the id under which it is acknowledged."""
+        if callback is None:
+            yield None
+            return
         request_id = secrets.token_hex(8)
         self._callbacks[request_id] = callback
         if len(self._callbacks) > _MOST_CALLBACKS:
             self._callbacks.popitem(last=False)
-        return request_id
+        try:
+            yield request_id
+        except BaseException:
+            self._callbacks.pop(request_id, None)
+            raise
 
     async def acknowledge(self, request_id: str, args: Sequence[Any]) -> None:
         """Call the callback of an emit, once; later acknowledgements are ignored."""

@@ -58,9 +58,9 @@ class Sessions:
             client.connection,
             state,
             server=self._runtime.server,
-            epoch=self._runtime.epoch,
             position=self._runtime.dispatcher.position,
-            window_ms=self._window_ms(client),
+            window_ms=max(1, self._window_ms(client)),
+            linger_ms=self._settings.window_ms,
             retention_ms=self._retention_ms(),
             whole=whole,
             create=create,
@@ -96,7 +96,7 @@ class Sessions:
         if client.closed_at is None:
             return self._settings.window_ms
         elapsed = asyncio.get_running_loop().time() - client.closed_at
-        return max(1, self._settings.window_ms - round(elapsed * 1000))
+        return self._settings.window_ms - round(elapsed * 1000)
 
     async def save_change(self, client: Client) -> None:
         """Make a change of rooms or session data durable.
@@ -122,7 +122,8 @@ class Sessions:
     async def save_quietly(self, client: Client, state: HolderState, *, whole: bool = True) -> None:
         """Save a session where nobody can be told of a failure but the log."""
         stale = state is HolderState.LIVE and client.connection.phase is Phase.ENDED
-        if stale or not client.saved:
+        expired = state is HolderState.AWAY and self._window_ms(client) <= 0
+        if stale or expired or not client.saved:
             return
         try:
             await self.save(client, state, whole=whole)

@@ -51,8 +51,8 @@ class Settings:
             `PublishError`.
         takeover_timeout: seconds to wait for another server's disconnect handler before a client
             that moved here is let in without it.
-        max_client_buffer: packets that may wait in one client's send queue, besides a replay; a client
-            that lets more wait is closed, and recovers.
+        max_client_buffer: Engine.IO packets that may wait in one client's send queue, besides a replay (an
+            event with binary data is several); a client that lets more wait is closed, and recovers.
         max_replay: packets that one recovery may replay; should be above `max_client_buffer`, or a slow
             client that was closed cannot recover.
         log_max_entries: entries of the stream that this process keeps in memory for replays.

@@ -18,7 +18,7 @@ from typing import Any, Generic, TypeVar
 
 from recovery.core.membership import Membership
 from recovery.offsets import Offset
-from recovery.records import Namespace, Pid, Recovery, Sid
+from recovery.records import Epoch, Namespace, Pid, Recovery, Sid
 
 __all__ = ["TRANSITIONS", "Connection", "Phase"]
 
@@ -52,10 +52,12 @@ class Connection(Generic[F]):
             back.
         with_offsets: whether its packets carry their offset.
         recovery: what the application is told.
+        epoch: of the stream that it reads, a connection does not outlive it.
         identity: the user that the session is bound to (setting ``identity``), "" for none.
         number: the claim number under which its session is saved.
         proven: everything up to here was received by the client.
         user_session: python-socketio's dict for this client.
+        grace: frames that its replay had, and that do not count as waiting too long.
         ended_at: the position at which it ended: its rooms are known up to there. None before that.
         changes: counts changes of rooms and user session, so that a save can tell what came after it.
         connect_sent: CONNECT is queued, so what needs no order may follow at once.
@@ -67,6 +69,8 @@ class Connection(Generic[F]):
         "changes",
         "connect_sent",
         "ended_at",
+        "epoch",
+        "grace",
         "identity",
         "membership",
         "namespace",
@@ -93,6 +97,7 @@ class Connection(Generic[F]):
         send: Callable[[Sequence[F]], int],
         with_offsets: bool,
         recovery: Recovery,
+        epoch: Epoch,
         identity: str,
         number: int,
         proven: Offset,
@@ -106,6 +111,7 @@ class Connection(Generic[F]):
         self.send = send
         self.with_offsets = with_offsets
         self.recovery = recovery
+        self.epoch = epoch
         self.identity = identity
         self.number = number
         self.proven = proven
@@ -113,13 +119,15 @@ class Connection(Generic[F]):
         self.phase = Phase.HELD
         self.connect_sent = False
         self.changes = 0
+        self.grace = 0
         self.ended_at: Offset | None = None
         self._pending: list[F] = []
         self._noted: Offset | None = None
 
     def hold(self, frames: Sequence[F]) -> None:
-        """Keep frames until the connection goes live."""
+        """Keep missed frames until the connection goes live."""
         self._pending.extend(frames)
+        self.grace += len(frames)
 
     def deliver(self, frames: Sequence[F]) -> int:
         """Send frames, or hold them; return how many wait for the client now."""

@@ -225,7 +225,7 @@ class Dispatcher(Generic[F]):
 
     def _overflows(self, connection: Connection[F], waiting: int) -> bool:
         """Whether too much waits for a client; what its replay put there does not count."""
-        return waiting > self.max_client_buffer + connection.recovery.replayed
+        return waiting > self.max_client_buffer + connection.grace
 
     def _deliver_with_ack(self, connection: Connection[F], event: Broadcast) -> int:
         assert event.ack is not None, "the caller has looked"

@@ -11,7 +11,7 @@ from typing import Any
 from recovery.commands import SaveSession
 from recovery.core.connection import Connection
 from recovery.offsets import Offset
-from recovery.records import Epoch, HolderState, SavedSession, ServerId
+from recovery.records import HolderState, SavedSession, ServerId
 from recovery.sessions import encode_session
 
 __all__ = ["save_command"]
@@ -22,9 +22,9 @@ def save_command(
     state: HolderState,
     *,
     server: ServerId,
-    epoch: Epoch,
     position: Offset,
     window_ms: int,
+    linger_ms: int,
     retention_ms: int,
     whole: bool,
     create: bool = False,
@@ -35,6 +35,9 @@ def save_command(
         connection: one with a pid.
         position: everything up to here was dispatched; for a connection that has ended, what counts is
             how far it got.
+        window_ms: how long the session lives once the client is away.
+        linger_ms: how much longer it is known to have expired.
+        retention_ms: how long it lives while the client is connected.
         whole: write rooms and user session too, not only the proven position and the state.
 
     Raises:
@@ -48,17 +51,17 @@ def save_command(
         owner=server,
         namespace=connection.namespace,
         identity=connection.identity,
-        epoch=epoch,
-        value=_value(connection, epoch, position) if whole else None,
+        epoch=connection.epoch,
+        value=_value(connection, position) if whole else None,
         proven=connection.proven,
         state=state,
         ttl_ms=retention_ms if state is HolderState.LIVE else window_ms,
-        linger_ms=window_ms,
+        linger_ms=linger_ms,
         create=create,
     )
 
 
-def _value(connection: Connection[Any], epoch: Epoch, position: Offset) -> bytes:
+def _value(connection: Connection[Any], position: Offset) -> bytes:
     membership = connection.membership
     assert connection.pid is not None, "only connections with a pid are saved"
     membership.settle(position, connection.proven)
@@ -69,7 +72,7 @@ def _value(connection: Connection[Any], epoch: Epoch, position: Offset) -> bytes
             namespace=connection.namespace,
             rooms=tuple(membership.rooms()),
             data=connection.user_session,
-            epoch=epoch,
+            epoch=connection.epoch,
             start=membership.start,
             position=position,
             history=membership.changes(),

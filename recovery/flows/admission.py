@@ -92,16 +92,16 @@ def admit(
     """Return a held connection for a client, recovered or fresh; its `recovery` says which, and why."""
     presented = newcomer.presented
     if presented.reason is not None:
-        return _refuse(newcomer, dispatcher, presented.reason)
+        return _refuse(newcomer, dispatcher, epoch, presented.reason)
     if presented.pid is None or newcomer.pid is None:
-        return _fresh(newcomer, dispatcher, None)
+        return _fresh(newcomer, dispatcher, epoch, None)
     try:
         outcome = yield from _recover(newcomer, presented.pid, dispatcher, drafts, epoch, settings)
     except StoreError as exc:
         logger.warning("no recovery: %s", exc, extra={"event": "recover.failed"})
         outcome = Reason.STORE_UNAVAILABLE
     if isinstance(outcome, Reason):
-        return _refuse(newcomer, dispatcher, outcome)
+        return _refuse(newcomer, dispatcher, epoch, outcome)
     logger.info(
         "%s is recovered, %d packets are replayed",
         outcome.sid,
@@ -111,10 +111,10 @@ def admit(
     return outcome
 
 
-def admit_without_store(newcomer: Newcomer[F], dispatcher: Dispatcher[F]) -> Connection[F]:
+def admit_without_store(newcomer: Newcomer[F], dispatcher: Dispatcher[F], epoch: Epoch) -> Connection[F]:
     """Return a held connection for a client that comes while the store has never answered yet."""
     asked = newcomer.presented.pid is not None or newcomer.presented.reason is not None
-    return _fresh(newcomer, dispatcher, Reason.STORE_UNAVAILABLE if asked else None)
+    return _fresh(newcomer, dispatcher, epoch, Reason.STORE_UNAVAILABLE if asked else None)
 
 
 def _recover(
@@ -218,6 +218,7 @@ def _restore(
         send=newcomer.send,
         with_offsets=newcomer.with_offsets,
         recovery=Recovery(recovered=True),
+        epoch=session.epoch,
         identity=newcomer.identity,
         number=claim.claimed.number,
         proven=claim.floor,
@@ -243,12 +244,14 @@ def _restore(
     return connection
 
 
-def _refuse(newcomer: Newcomer[F], dispatcher: Dispatcher[F], reason: Reason) -> Connection[F]:
+def _refuse(newcomer: Newcomer[F], dispatcher: Dispatcher[F], epoch: Epoch, reason: Reason) -> Connection[F]:
     logger.info("no recovery: %s", reason, extra={"event": "recover.refused", "reason": reason.value})
-    return _fresh(newcomer, dispatcher, reason)
+    return _fresh(newcomer, dispatcher, epoch, reason)
 
 
-def _fresh(newcomer: Newcomer[F], dispatcher: Dispatcher[F], reason: Reason | None) -> Connection[F]:
+def _fresh(
+    newcomer: Newcomer[F], dispatcher: Dispatcher[F], epoch: Epoch, reason: Reason | None
+) -> Connection[F]:
     """A new session: it sees what comes after all that this server has read or written so far."""
     start = dispatcher.edge
     connection = Connection(
@@ -260,6 +263,7 @@ def _fresh(newcomer: Newcomer[F], dispatcher: Dispatcher[F], reason: Reason | No
         send=newcomer.send,
         with_offsets=newcomer.with_offsets,
         recovery=Recovery(recovered=False, reason=reason),
+        epoch=epoch,
         identity=newcomer.identity,
         number=1,
         proven=start,

@@ -117,6 +117,7 @@ class PollingTransport:
 
     async def _poll(self) -> None:
         while self._may_poll():
+            await asyncio.sleep(0)  # a GET within an upgrade is answered without waiting
             status, body = await self._request("GET", b"")
             if self._dead:
                 return

@@ -1,0 +1,74 @@
+"""After many clients have come and gone, nothing of them is left in any table of the process."""
+
+from typing import Any
+
+from tests.interleavings.clock import stopped_clock
+from tests.interleavings.harness import Server, World, settle
+
+_CLIENTS = 200
+
+
+def _left(server: Server) -> dict[str, object]:
+    process, runtime = server.manager._process, server.runtime
+    dispatcher = runtime.dispatcher
+    tables: dict[str, Any] = {
+        "indexed": dispatcher._indexed,
+        "leaving": dispatcher._leaving,
+        "passing": runtime._passing,
+        "releases": runtime._releases,
+        "callbacks": process.requests._callbacks,
+        "answers": process.requests._answers,
+        "writes": runtime.sessions._waiting,
+        "publishes": runtime._publisher._waiting,
+        "eio_to_sid": server.manager.eio_to_sid,
+        "admitted": server.manager._gate._admitted,  # type: ignore[union-attr]  # a server has a gate
+        "binary": server.sio._binary_packet,
+    }
+    return {**server.residue(), **{name: table for name, table in tables.items() if table}}
+
+
+async def test_nothing_is_left_of_many_clients(world: World) -> None:
+    world.expects_errors = True  # engineio logs a GET of a session that is gone
+    with stopped_clock() as clock:
+        servers = [world.server(max_disconnection_duration=10.0) for _ in range(2)]
+        clients = [world.client() for _ in range(_CLIENTS)]
+        for number, client in enumerate(clients):
+            world.dial(client, servers[number % 2], polling=number % 10 == 0)
+        await settle(400)
+        assert all(client.is_connected for client in clients)
+        for number, client in enumerate(clients):
+            server = servers[number % 2]
+            await server.sio.enter_room(client.sid, f"room {number % 7}")
+            await servers[0].sio.enter_room(client.sid, "elsewhere")
+            await servers[1].sio.save_session(client.sid, {"n": number})
+            await server.sio.emit("n", number, to=client.sid, callback=lambda *_: None)
+        await settle(200)
+        await servers[0].sio.leave_room(clients[1].sid, "elsewhere")
+        for number, client in enumerate(clients):
+            if number % 5:
+                client.cut()
+        await settle(200)
+        await servers[0].sio.emit("m", 0)
+        for number, client in enumerate(clients):
+            if number % 5 == 1:
+                world.dial(client, servers[number // 2 % 2])  # half of them move
+            if number % 5 == 0:
+                world.dial(client, servers[(number + 1) % 2])  # taken over
+        await settle(400)
+        assert all(client.got("m") == [0] for n, client in enumerate(clients) if n % 5 < 2)
+        await servers[0].sio.close_room("elsewhere")
+        for number, client in enumerate(clients):
+            if number % 5 == 0 and client.is_connected:
+                client.disconnect()
+        await settle(200)
+        for client in clients:
+            client.cut()
+        await settle(200)
+        for _ in range(8):  # those by polling are found out by their missed PONGs
+            clock.advance(26)
+            await settle(100)
+        for server in servers:
+            for socket in list(server.sio.eio.sockets.values()):
+                await socket.check_ping_timeout()
+        await settle(200)
+        assert [_left(server) for server in servers] == [{}, {}]

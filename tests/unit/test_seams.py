@@ -1,0 +1,183 @@
+"""The contract of `adapter.seams`: each private name that is relied on exists, and takes what we give it.
+
+A failure says which name moved, and in which release; the seam is to be mended there, and nowhere else.
+"""
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator
+from importlib.metadata import version
+from typing import Any
+
+import pytest
+import pytest_asyncio
+import socketio
+from engineio import packet as eio_packet
+from engineio.async_server import AsyncServer as EioServer
+from engineio.async_socket import AsyncSocket
+from socketio import packet as sio_packet
+from socketio.async_manager import AsyncManager
+from socketio.base_manager import BaseManager
+
+from adapter import seams
+from recovery.errors import ConfigurationError
+
+_RELEASE = f"python-socketio {version('python-socketio')}, python-engineio {version('python-engineio')}"
+
+
+def _parameters(owner: Any, name: str) -> list[str]:
+    method = getattr(owner, name, None)
+    assert method is not None, f"{owner.__name__}.{name} is gone in {_RELEASE}; see adapter/seams.py"
+    return [parameter for parameter in inspect.signature(method).parameters if parameter != "self"]
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "expected", "is_coroutine"),
+    [
+        (socketio.AsyncServer, "_handle_connect", ["eio_sid", "namespace", "data"], True),
+        (socketio.AsyncServer, "_handle_disconnect", ["eio_sid", "namespace", "reason"], True),
+        (socketio.AsyncServer, "_handle_eio_disconnect", ["eio_sid", "reason"], True),
+        (socketio.AsyncServer, "_send_packet", ["eio_sid", "pkt"], True),
+        (socketio.AsyncServer, "_trigger_event", ["event", "namespace", "args"], True),
+        (socketio.AsyncServer, "get_session", ["sid", "namespace"], True),
+        (socketio.AsyncServer, "save_session", ["sid", "session", "namespace"], True),
+        (socketio.AsyncServer, "shutdown", [], True),
+        (socketio.AsyncServer, "disconnect", ["sid", "namespace", "ignore_queue"], True),
+        (AsyncManager, "can_disconnect", ["sid", "namespace"], True),
+        (AsyncManager, "pre_connect", ["eio_sid", "namespace"], True),
+        (AsyncManager, "disconnect", ["sid", "namespace", "kwargs"], True),
+        (AsyncManager, "enter_room", ["sid", "namespace", "room", "eio_sid"], True),
+        (AsyncManager, "leave_room", ["sid", "namespace", "room"], True),
+        (AsyncManager, "close_room", ["room", "namespace"], True),
+        (BaseManager, "pre_disconnect", ["sid", "namespace"], False),
+        (BaseManager, "is_connected", ["sid", "namespace"], False),
+        (BaseManager, "basic_enter_room", ["sid", "namespace", "room", "eio_sid"], False),
+        (BaseManager, "basic_leave_room", ["sid", "namespace", "room"], False),
+        (BaseManager, "is_sid_room", ["namespace", "room"], False),
+        (AsyncSocket, "send", ["pkt"], True),
+        (AsyncSocket, "close", ["wait", "abort", "reason"], True),
+        (AsyncSocket, "schedule_ping", [], False),
+        (EioServer, "generate_id", [], False),
+    ],
+    ids=lambda value: value.__name__ if inspect.isclass(value) else value if isinstance(value, str) else "",
+)
+def test_a_method_is_there_and_takes_what_we_give_it(
+    owner: Any, name: str, expected: list[str], is_coroutine: bool
+) -> None:
+    parameters = _parameters(owner, name)
+    assert parameters[: len(expected)] == expected, (
+        f"{owner.__name__}.{name} takes {parameters} in {_RELEASE}, expected {expected}; see adapter/seams.py"
+    )
+    assert inspect.iscoroutinefunction(getattr(owner, name)) is is_coroutine, (
+        f"{owner.__name__}.{name} changed its colour in {_RELEASE}; see adapter/seams.py"
+    )
+
+
+@pytest_asyncio.fixture
+async def server() -> AsyncIterator[socketio.AsyncServer]:
+    """A stock server."""
+    sio = socketio.AsyncServer(async_mode="asgi", monitor_clients=False)
+    sio.on("connect", lambda sid, environ: None)
+    yield sio
+
+
+def _socket(server: Any, sid: str = "transport") -> Any:
+    socket = AsyncSocket(server.eio, sid)
+    socket.connected = True
+    server.eio.sockets[sid] = socket
+    return socket
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("server", name)
+        for name in ("eio", "environ", "manager", "handlers", "namespace_handlers", "namespaces")
+    ]
+    + [("server", name) for name in ("always_connect", "packet_class", "reason", "not_handled")]
+    + [("eio", name) for name in ("sockets", "ping_interval", "ping_timeout", "handlers")]
+    + [("manager", name) for name in ("rooms", "pending_connect", "pending_disconnect", "callbacks", "json")]
+    + [("socket", name) for name in ("queue", "closing", "closed", "session", "last_ping")],
+)
+async def test_an_attribute_is_there(server: Any, kind: str, name: str) -> None:
+    owner = {"server": server, "eio": server.eio, "manager": server.manager, "socket": _socket(server)}[kind]
+    assert hasattr(owner, name), f"{kind}.{name} is gone in {_RELEASE}; see adapter/seams.py"
+
+
+def test_the_types_of_packets_are_as_the_protocol_has_them() -> None:
+    assert (seams.CONNECT, seams.EVENT, seams.CONNECT_ERROR) == (0, 2, 4)
+    assert (eio_packet.PING, eio_packet.PONG, eio_packet.MESSAGE) == (2, 3, 4)
+    assert seams.message("2[]").encode() == "42[]"
+    assert seams.message(b"x").binary
+
+
+async def test_a_replaced_method_is_the_one_that_is_called(server: Any) -> None:
+    calls: list[str] = []
+
+    def watch(name: str) -> None:
+        async def watched(*args: Any) -> Any:
+            calls.append(name)
+            return await original(*args)
+
+        original = seams.hook(server, name, watched)
+
+    for name in (seams.HANDLE_CONNECT, seams.SEND_PACKET, seams.TRANSPORT_CLOSED, seams.TRIGGER_EVENT):
+        watch(name)
+    _socket(server)
+    await server._handle_eio_connect("transport", {})
+    await server._handle_eio_message("transport", sio_packet.Packet(seams.CONNECT).encode())
+    await server.eio.sockets["transport"].close(wait=False, abort=True)
+    assert calls == ["_handle_connect", "_trigger_event", "_send_packet", "_handle_eio_disconnect"] + [
+        "_trigger_event"
+    ], f"a method is no longer looked up on the instance in {_RELEASE}; see adapter/seams.py"
+
+
+async def test_a_client_with_a_given_sid_is_as_good_as_one_with_a_fresh_one(server: Any) -> None:
+    await server.manager.pre_connect("other", "/")
+    seams.register(server.manager, "sid", "transport", "/", ["sid", "room"])
+    assert seams.knows(server.manager, "sid", "/")
+    assert server.manager.is_pre_connected("sid", "/")
+    assert not server.manager.is_connected("sid", "/")
+    await server.manager.connect("sid", "/")
+    assert server.manager.is_connected("sid", "/")
+    assert server.manager.sid_from_eio_sid("transport", "/") == "sid"
+    assert set(server.manager.get_rooms("sid", "/")) == {"sid", "room"}
+    await server.manager.disconnect("sid", "/")
+    assert not seams.knows(server.manager, "sid", "/")
+
+
+async def test_the_queue_is_what_is_sent_first_in_first_out(server: Any) -> None:
+    socket = _socket(server)
+    assert seams.is_open(server, "transport")
+    assert seams.enqueue(server, "transport", [seams.message("a"), seams.message(b"b")]) == 2
+    await socket.send(seams.message("c"))
+    assert [packet.data for packet in await socket.poll()] == ["a", b"b", "c"]
+
+
+async def test_an_aborted_transport_is_gone_and_its_writer_ends(server: Any) -> None:
+    socket = _socket(server)
+    seams.enqueue(server, "transport", [seams.message("a")])
+    await seams.abort(server, "transport")
+    assert await socket.poll() == []
+    assert socket.closed
+    assert not seams.is_open(server, "transport")
+    assert seams.enqueue(server, "transport", [seams.message("b")]) == 0
+
+
+async def test_every_ping_and_every_pong_is_noticed(server: Any) -> None:
+    server.eio.ping_interval = 0
+    socket = _socket(server)
+    seen: list[str] = []
+    seams.watch_heartbeat(socket, lambda: seen.append("ping"), lambda: seen.append("pong"))
+    socket.last_ping = 1.0
+    await socket.receive(eio_packet.Packet(eio_packet.PONG))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert seen == ["pong", "ping"], f"the heartbeat goes another way in {_RELEASE}; see adapter/seams.py"
+
+
+async def test_a_server_without_these_names_is_refused(server: Any) -> None:
+    seams.check_server(server)
+    server._handle_connect = None
+    with pytest.raises(ConfigurationError, match="_handle_connect"):
+        seams.check_server(server)
