@@ -142,17 +142,30 @@ class Gate:
         socket = seams.socket_of(self._server, eio_sid)
         if socket is not None and recoverable:
             seams.clear_queue(socket)  # they will be replayed: none may share a payload with CLOSE
-        sessions = self._process.sessions
-        await asyncio.gather(
-            *(
-                sessions.end(client) if client.doomed else sessions.save_quietly(client, HolderState.CLOSING)
-                for client in recoverable
-            )
-        )
-        await self._transport_closed(eio_sid, *reason)
+        try:
+            await asyncio.gather(*(self._save_closing(client) for client in recoverable))
+            await self._transport_closed(eio_sid, *reason)
+        finally:  # a web server that stops may cancel us: no sid may stay taken
+            for client in away:
+                self._free(client)
+            self._server.environ.pop(eio_sid, None)
         for client in recoverable:
             if not client.doomed:
-                sessions.save_later(client, HolderState.AWAY, whole=False)
+                self._process.sessions.save_later(client, HolderState.AWAY, whole=False)
+
+    async def _save_closing(self, client: Client) -> None:
+        if client.doomed:
+            await self._process.sessions.end(client)
+        else:
+            await self._process.sessions.save_quietly(client, HolderState.CLOSING)
+
+    def _free(self, client: Client) -> None:
+        """Take a client out of the tables, if its disconnect handler has not seen to that."""
+        connection = client.connection
+        if seams.knows(self._server.manager, connection.sid, connection.namespace):
+            self._server.manager.basic_disconnect(connection.sid, connection.namespace)
+        if not client.asking:
+            self._clients.remove(client)
 
     async def trigger_event(self, event: str, namespace: str, *args: Any) -> Any:
         """Run a handler; a disconnect handler that raises must not leave its client in the tables."""

@@ -37,7 +37,7 @@ class _Canceller:
         await asyncio.gather(task, return_exceptions=True)
 
 
-@pytest.mark.parametrize("turns", range(0, 16))
+@pytest.mark.parametrize("turns", range(16))
 @pytest.mark.parametrize("always_connect", [False, True])
 @pytest.mark.parametrize("which", ["new", "recovered", "moved"])
 async def test_a_connect_that_is_cancelled(

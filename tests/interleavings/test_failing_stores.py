@@ -38,6 +38,10 @@ def _failing(world: World, **options: Any) -> tuple[Server, _Failing]:
     return server, _Failing(server.store)
 
 
+def _nobody(*_args: Any) -> None:
+    pass
+
+
 @pytest.mark.parametrize("fate", ["lost", "reply lost"])
 async def test_an_emit_is_tried_again_and_stored_once(world: World, fate: str) -> None:
     server, failing = _failing(world)
@@ -51,7 +55,12 @@ async def test_an_emit_is_tried_again_and_stored_once(world: World, fate: str) -
 
 @pytest.mark.parametrize(
     ("fates", "maybe"),
-    [(["lost"], False), (["reply lost"], True), (["lost", "reply lost"], True), (["reply lost", "lost"], True)],
+    [
+        (["lost"], False),
+        (["reply lost"], True),
+        (["lost", "reply lost"], True),
+        (["reply lost", "lost"], True),
+    ],
     ids=str,
 )
 async def test_an_emit_that_is_given_up(world: World, fates: list[str], maybe: bool) -> None:
@@ -130,14 +139,14 @@ async def test_what_cannot_be_sent_is_refused_and_not_stored(world: World, data:
     server = world.server()
     client = await world.connected(server)
     before = len(world.state._stream.entries)
-    options: dict[str, Any] = {
+    choices: dict[str, dict[str, Any]] = {
         "all": {},
         "room": {"room": "r"},
         "volatile": {"volatile": True},
-        "callback": {"to": client.sid, "callback": lambda *_: None},
-    }[how]
+        "callback": {"to": client.sid, "callback": _nobody},
+    }
     with pytest.raises(EncodingError):
-        await server.manager.emit("n", data, **options)
+        await server.manager.emit("n", data, **choices[how])
     assert len(world.state._stream.entries) == before
     assert not server.manager._process.requests._callbacks
     await server.sio.emit("n", 1)

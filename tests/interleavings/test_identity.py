@@ -52,7 +52,7 @@ async def test_a_stolen_pid_is_refused_and_nothing_is_destroyed(
 
 
 @pytest.mark.parametrize("stage", ["new", "returning"])
-@pytest.mark.parametrize("result", [RuntimeError("no such user"), ConnectionRefusedError(), 7, None], ids=repr)
+@pytest.mark.parametrize("result", [RuntimeError("no user"), ConnectionRefusedError(), 7, None], ids=repr)
 async def test_an_identity_that_cannot_be_told(world: World, stage: str, result: Any) -> None:
     world.expects_errors = True  # engineio logs what a handler raises
     broken = stage == "new"

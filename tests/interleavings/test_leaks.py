@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from tests.interleavings.client import Client
 from tests.interleavings.clock import stopped_clock
 from tests.interleavings.harness import Server, World, settle
 
@@ -27,39 +28,55 @@ def _left(server: Server) -> dict[str, object]:
     return {**server.residue(), **{name: table for name, table in tables.items() if table}}
 
 
+def _nobody(*_args: Any) -> None:
+    pass
+
+
+async def _arrive(servers: list[Server], world: World, clients: list[Client]) -> None:
+    for number, client in enumerate(clients):
+        world.dial(client, servers[number % 2], polling=number % 10 == 0)
+    await settle(400)
+    assert all(client.is_connected for client in clients)
+
+
+async def _live_here(servers: list[Server], clients: list[Client]) -> None:
+    for number, client in enumerate(clients):
+        server = servers[number % 2]
+        await server.sio.enter_room(client.sid, f"room {number % 7}")
+        await servers[0].sio.enter_room(client.sid, "elsewhere")
+        await servers[1].sio.save_session(client.sid, {"n": number})
+        await server.sio.emit("n", number, to=client.sid, callback=_nobody)
+    await settle(200)
+    await servers[0].sio.leave_room(clients[1].sid, "elsewhere")
+
+
+async def _drop_and_return(servers: list[Server], world: World, clients: list[Client]) -> None:
+    """Of five, one stays open and is taken over, one drops and returns, and three drop for good."""
+    for number, client in enumerate(clients):
+        if number % 5:
+            client.cut()
+    await settle(200)
+    await servers[0].sio.emit("m", 0)
+    for number, client in enumerate(clients):
+        if number % 5 == 1:
+            world.dial(client, servers[number // 2 % 2])
+        if number % 5 == 0:
+            world.dial(client, servers[(number + 1) % 2])
+    await settle(400)
+    assert all(client.got("m") == [0] for number, client in enumerate(clients) if number % 5 < 2)
+
+
 async def test_nothing_is_left_of_many_clients(world: World) -> None:
     world.expects_errors = True  # engineio logs a GET of a session that is gone
     with stopped_clock() as clock:
         servers = [world.server(max_disconnection_duration=10.0) for _ in range(2)]
         clients = [world.client() for _ in range(_CLIENTS)]
-        for number, client in enumerate(clients):
-            world.dial(client, servers[number % 2], polling=number % 10 == 0)
-        await settle(400)
-        assert all(client.is_connected for client in clients)
-        for number, client in enumerate(clients):
-            server = servers[number % 2]
-            await server.sio.enter_room(client.sid, f"room {number % 7}")
-            await servers[0].sio.enter_room(client.sid, "elsewhere")
-            await servers[1].sio.save_session(client.sid, {"n": number})
-            await server.sio.emit("n", number, to=client.sid, callback=lambda *_: None)
-        await settle(200)
-        await servers[0].sio.leave_room(clients[1].sid, "elsewhere")
-        for number, client in enumerate(clients):
-            if number % 5:
-                client.cut()
-        await settle(200)
-        await servers[0].sio.emit("m", 0)
-        for number, client in enumerate(clients):
-            if number % 5 == 1:
-                world.dial(client, servers[number // 2 % 2])  # half of them move
-            if number % 5 == 0:
-                world.dial(client, servers[(number + 1) % 2])  # taken over
-        await settle(400)
-        assert all(client.got("m") == [0] for n, client in enumerate(clients) if n % 5 < 2)
+        await _arrive(servers, world, clients)
+        await _live_here(servers, clients)
+        await _drop_and_return(servers, world, clients)
         await servers[0].sio.close_room("elsewhere")
-        for number, client in enumerate(clients):
-            if number % 5 == 0 and client.is_connected:
-                client.disconnect()
+        for client in clients[::5]:
+            client.disconnect()
         await settle(200)
         for client in clients:
             client.cut()

@@ -8,7 +8,7 @@ from tests.interleavings.client import Client
 from tests.interleavings.harness import Server, World, settle
 
 
-class _Chat(socketio.AsyncNamespace):  # type: ignore[misc]  # python-socketio ships no types
+class _Chat(socketio.AsyncNamespace):
     def __init__(self, namespace: str) -> None:
         super().__init__(namespace)
         self.seen: list[tuple[str, bool]] = []
@@ -16,6 +16,7 @@ class _Chat(socketio.AsyncNamespace):  # type: ignore[misc]  # python-socketio s
 
     async def on_connect(self, sid: str, environ: Any) -> None:
         recovery = environ["socketio.recovery"]
+        assert self.server is not None, "it is registered"
         assert self.server.manager.recovery(sid, self.namespace) is recovery
         self.seen.append((sid, recovery.recovered))
         if not recovery.recovered:
@@ -32,7 +33,7 @@ class _Chat(socketio.AsyncNamespace):  # type: ignore[misc]  # python-socketio s
         await self.emit("said", text, room="lobby", skip_sid=sid)
 
 
-class _Routed(socketio.AsyncNamespace):  # type: ignore[misc]  # python-socketio ships no types
+class _Routed(socketio.AsyncNamespace):
     """One that routes its events itself."""
 
     def __init__(self, namespace: str) -> None:
@@ -141,14 +142,14 @@ async def test_a_catch_all_namespace_class(world: World) -> None:
     server = world.server(server_options={"namespaces": "*"})
     connected: list[tuple[str, str]] = []
 
-    class Any_(socketio.AsyncNamespace):  # type: ignore[misc]  # python-socketio ships no types
+    class Everywhere(socketio.AsyncNamespace):
         async def on_connect(self, namespace: str, sid: str, environ: Any) -> None:
             connected.append((namespace, sid))
 
         async def on_disconnect(self, namespace: str, sid: str, reason: str) -> None:
             pass
 
-    server.sio.register_namespace(Any_("*"))
+    server.sio.register_namespace(Everywhere("*"))
     client = _client(world, "/q")
     await world.connect(client, server)
     client.cut()

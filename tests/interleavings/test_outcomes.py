@@ -99,12 +99,14 @@ _SPOILS: dict[Reason, _Spoil] = {
 }
 
 
+def _user(_environ: Any, auth: Any) -> str:
+    return str(auth["user"])
+
+
 @pytest.mark.parametrize("reason", Reason)
 async def test_a_reason_is_seen(world: World, reason: Reason) -> None:
     world.expects_errors = reason is Reason.EPOCH_CHANGED
-    server = world.server(
-        max_replay=5, identity=lambda _environ, auth: str(auth["user"]), server_options={"namespaces": "*"}
-    )
+    server = world.server(max_replay=5, identity=_user, server_options={"namespaces": "*"})
     seen: list[Any] = []
 
     async def connect(_sid: str, environ: Any, _auth: Any = None) -> None:

@@ -2,17 +2,16 @@
 
 import pytest
 
-from recovery.commands import Read, SaveSession
+from recovery.commands import Read
 from recovery.core.connection import Phase
-from recovery.reasons import Reason
-from tests.interleavings.harness import World, settle, until
+from tests.interleavings.harness import Server, World, settle, until
 
 
-def _live(*servers: object) -> int:
+def _live(*servers: Server) -> int:
     return sum(
         connection.phase is Phase.LIVE
         for server in servers
-        for connection in server.runtime.dispatcher.connections()  # type: ignore[attr-defined]
+        for connection in server.runtime.dispatcher.connections()
     )
 
 

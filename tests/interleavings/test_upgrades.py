@@ -3,7 +3,6 @@
 import pytest
 
 from recovery.commands import ClaimSession
-
 from tests.interleavings.client import Client
 from tests.interleavings.harness import Server, World, settle, until
 from tests.interleavings.transports import UpgradingTransport

@@ -194,7 +194,8 @@ class UpgradingTransport(PollingTransport):
 
     def upgrade(self) -> None:
         """Send by WebSocket from now on."""
-        assert self.probed and self.paused, "the protocol wants it so"
+        assert self.probed, "the protocol wants it so"
+        assert self.paused, "the protocol wants it so"
         self._upgraded = True
         self._websocket.send("5")
 

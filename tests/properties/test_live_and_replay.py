@@ -10,7 +10,7 @@ from recovery.core.dispatcher import Dispatcher
 from recovery.core.membership import Membership
 from recovery.core.replay import Replay, find_missed
 from recovery.core.saving import save_command
-from recovery.records import Entry, Epoch, HolderState, ServerId
+from recovery.records import Entry, HolderState, ServerId
 from recovery.sessions import decode_session
 from tests.properties.histories import ROOMS, SID, Action, Emit, Own, events_due, histories, stream_of
 from tests.unit.builders import Client, Frame, at, make_connection, make_dispatcher
@@ -105,9 +105,9 @@ def _save(connection: Connection[Frame], dispatcher: Dispatcher[Frame]) -> bytes
         connection,
         HolderState.LIVE,
         server=ServerId("here"),
-        epoch=Epoch("e"),
         position=dispatcher.position,
         window_ms=1,
+        linger_ms=1,
         retention_ms=1,
         whole=True,
     )

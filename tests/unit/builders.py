@@ -14,7 +14,7 @@ from recovery.drafts import Drafts
 from recovery.entries import PayloadCodec
 from recovery.errors import EncodingError
 from recovery.offsets import ORIGIN, Offset
-from recovery.records import Audience, Draft, Entry, Namespace, Pid, Recovery, Room, ServerId, Sid
+from recovery.records import Audience, Draft, Entry, Epoch, Namespace, Pid, Recovery, Room, ServerId, Sid
 
 __all__ = [
     "CHAT",
@@ -142,6 +142,7 @@ def make_connection(
         pid=PID,
         transport=f"eio-{sid}",
         membership=Membership(Sid(sid), start),
+        epoch=Epoch("e"),
         send=(client or Client()).send,
         with_offsets=with_offsets,
         recovery=Recovery(recovered=False),

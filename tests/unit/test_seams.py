@@ -73,11 +73,15 @@ def test_a_method_is_there_and_takes_what_we_give_it(
     )
 
 
+async def _let_in(_sid: str, _environ: Any, _auth: Any) -> None:
+    pass
+
+
 @pytest_asyncio.fixture
-async def server() -> AsyncIterator[socketio.AsyncServer]:
+async def server() -> AsyncIterator[Any]:
     """A stock server."""
     sio = socketio.AsyncServer(async_mode="asgi", monitor_clients=False)
-    sio.on("connect", lambda sid, environ: None)
+    sio.on("connect", _let_in)
     yield sio
 
 
@@ -107,7 +111,8 @@ async def test_an_attribute_is_there(server: Any, kind: str, name: str) -> None:
 def test_the_types_of_packets_are_as_the_protocol_has_them() -> None:
     assert (seams.CONNECT, seams.EVENT, seams.CONNECT_ERROR) == (0, 2, 4)
     assert (eio_packet.PING, eio_packet.PONG, eio_packet.MESSAGE) == (2, 3, 4)
-    assert seams.message("2[]").encode() == "42[]"
+    text: Any = seams.message("2[]")
+    assert text.encode() == "42[]"
     assert seams.message(b"x").binary
 
 
@@ -127,9 +132,16 @@ async def test_a_replaced_method_is_the_one_that_is_called(server: Any) -> None:
     await server._handle_eio_connect("transport", {})
     await server._handle_eio_message("transport", sio_packet.Packet(seams.CONNECT).encode())
     await server.eio.sockets["transport"].close(wait=False, abort=True)
-    assert calls == ["_handle_connect", "_trigger_event", "_send_packet", "_handle_eio_disconnect"] + [
-        "_trigger_event"
-    ], f"a method is no longer looked up on the instance in {_RELEASE}; see adapter/seams.py"
+    expected = [
+        "_handle_connect",
+        "_trigger_event",
+        "_send_packet",
+        "_handle_eio_disconnect",
+        "_trigger_event",
+    ]
+    assert calls == expected, (
+        f"a method is no longer looked up on the instance in {_RELEASE}; see adapter/seams.py"
+    )
 
 
 async def test_a_client_with_a_given_sid_is_as_good_as_one_with_a_fresh_one(server: Any) -> None:
