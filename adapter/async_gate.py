@@ -162,6 +162,8 @@ class Gate:
     def _free(self, client: Client) -> None:
         """Take a client out of the tables, if its disconnect handler has not seen to that."""
         connection = client.connection
+        if client.gone.done():
+            return  # and its sid may be somebody else's by now
         if seams.knows(self._server.manager, connection.sid, connection.namespace):
             self._server.manager.basic_disconnect(connection.sid, connection.namespace)
         if not client.asking:

@@ -5,7 +5,7 @@ import inspect
 import logging
 import secrets
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,7 +25,7 @@ class Requests:
         self._answers: dict[str, asyncio.Future[dict[str, Any]]] = {}
 
     @contextmanager
-    def expecting(self, callback: Callable[..., Any] | None) -> Iterator[str | None]:
+    def expecting(self, callback: Callable[..., Any] | None) -> Generator[str | None, None, None]:
         """Remember the callback of an emit, unless that fails; the id under which it is acknowledged."""
         if callback is None:
             yield None
