@@ -17,7 +17,7 @@ import inspect
 import logging
 import secrets
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from weakref import WeakSet
 
@@ -138,14 +138,19 @@ class Gate:
         for client in away:
             client.closed_at = asyncio.get_running_loop().time()
             dispatcher.end(client.connection)
-        recoverable = [client for client in away if client.owned]
         socket = seams.socket_of(self._server, eio_sid)
-        if socket is not None and recoverable:
+        if socket is not None and any(client.owned for client in away):
             seams.clear_queue(socket)  # they will be replayed: none may share a payload with CLOSE
+        work = self._process.background.start(self._see_off(eio_sid, reason, away))
+        await asyncio.shield(work)  # a web server that stops may cancel us, but not what remains to be done
+
+    async def _see_off(self, eio_sid: str, reason: Sequence[str], away: Sequence[Client]) -> None:
+        """Save the sessions of a closed transport, run the disconnect handlers, and free the sids."""
+        recoverable = [client for client in away if client.owned]
         try:
             await asyncio.gather(*(self._save_closing(client) for client in recoverable))
             await self._transport_closed(eio_sid, *reason)
-        finally:  # a web server that stops may cancel us: no sid may stay taken
+        finally:
             for client in away:
                 self._free(client)
             self._server.environ.pop(eio_sid, None)

@@ -276,7 +276,7 @@ class AsyncRecoveryManager(AsyncManager):
     @property
     def outcomes(self) -> Mapping[str, int]:
         """How many clients that asked for recovery got it ("recovered"), and how many did not, by reason."""
-        return {} if self._gate is None else dict(self._gate.outcomes)
+        return {} if self._gate is None else dict(+self._gate.outcomes)
 
     async def close(self) -> None:
         """Close all connections, write what is left to write, and end all tasks. Harmless when repeated.

@@ -276,8 +276,10 @@ class Runtime(Generic[F]):
         word = self._releases.get(key)
         if word is None:
             word = self._releases[key] = asyncio.get_running_loop().create_future()
-        while len(self._releases) > _RELEASES_KEPT:
-            self._releases.popitem(last=False)
+        if len(self._releases) > _RELEASES_KEPT:
+            oldest, spoken = next(iter(self._releases.items()))
+            if spoken.done():  # else somebody waits for it, and takes it away then
+                del self._releases[oldest]
         return word
 
     async def _complete_log(self, step: CompleteLog) -> bool:

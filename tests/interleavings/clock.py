@@ -1,7 +1,7 @@
 """A clock that a test moves: the store's and the event loop's, together."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import freezegun
@@ -33,7 +33,7 @@ class Clock:
 
 
 @contextmanager
-def stopped_clock() -> Iterator[Clock]:
+def stopped_clock() -> Generator[Clock]:
     """Stop the clock for a block. Within a running loop only."""
     freezer = freezegun.freeze_time("2026-03-01 12:00:00", real_asyncio=True, ignore=["_pytest"])
     frozen = freezer.start()

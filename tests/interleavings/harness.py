@@ -234,9 +234,9 @@ class World:
         self.servers.append(server)
         return server
 
-    def client(self, **options: Any) -> Client:
+    def client(self, *namespaces: str, **options: Any) -> Client:
         """Make a client that is connected to nothing yet."""
-        client = Client(**options)
+        client = Client(*namespaces, **options)
         self.clients.append(client)
         return client
 
