@@ -4,6 +4,7 @@ It replaces `socketio.AsyncRedisManager` and its like: emits, rooms and disconne
 that all servers of the cluster share, and whose recent part answers what a client missed.
 """
 
+import asyncio
 import itertools
 import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -16,6 +17,7 @@ from adapter import seams
 from adapter.async_effects import AsyncEffects
 from adapter.async_gate import Gate, Identity, Predicate
 from adapter.async_process import AsyncProcess
+from adapter.clients import Client
 from adapter.emits import arguments_of, audience_of
 from adapter.peers import can_use_offsets
 from adapter.user_sessions import UserSessions
@@ -24,7 +26,7 @@ from recovery.core.connection import Phase
 from recovery.core.packets import AckRequest
 from recovery.entries import JsonModule, Kind
 from recovery.errors import ConfigurationError
-from recovery.records import Audience, HolderState, Namespace, Recovery, Room, Sid
+from recovery.records import Audience, Namespace, Recovery, Room, Sid
 from recovery.rooms import check_rooms
 from recovery.settings import Settings, SettingsOptions
 from recovery.stores import Client as StoreClient
@@ -179,10 +181,9 @@ class AsyncRecoveryManager(AsyncManager):
             await runtime.passed(runtime.dispatcher.published, self.settings.publish_timeout)
         if client is not None and client.connection.phase is Phase.LIVE:
             runtime.dispatcher.end(client.connection)
-            if await self._process.sessions.end(client):
-                return bool(self.is_connected(sid, namespace))
-        # It is on another server, or on its way there, or away: the word waits for it in the stream.
-        await runtime.publish(runtime.drafts.disconnect(Namespace(namespace), Audience((sid,))))
+            await self._end_session(client)
+        else:
+            await self._end_elsewhere(sid, namespace)
         return bool(self.is_connected(sid, namespace))
 
     def pre_disconnect(self, sid: str, namespace: str) -> Any:
@@ -192,7 +193,7 @@ class AsyncRecoveryManager(AsyncManager):
         client = self._process.clients.find(namespace, sid)
         if client is not None and client.connection.phase is Phase.LIVE:
             self._process.runtime.dispatcher.end(client.connection)
-            self._process.sessions.save_later(client, HolderState.ENDED)
+            client.ending = self._process.background.start(self._end_session(client))
         return super().pre_disconnect(sid, namespace)
 
     async def disconnect(self, sid: str, namespace: str, **kwargs: Any) -> None:
@@ -200,6 +201,8 @@ class AsyncRecoveryManager(AsyncManager):
         client = self._process.clients.find(namespace, sid)
         if client is not None and client.connection.phase is Phase.HELD and self._gate is not None:
             self._gate.note_refusal(client)
+        if client is not None and client.ending is not None:
+            await asyncio.wait([client.ending])  # whoever comes with its pid now must find that
         await super().disconnect(sid, namespace, **kwargs)
         if client is not None and not client.asking:
             self._process.clients.remove(client)
@@ -287,6 +290,16 @@ class AsyncRecoveryManager(AsyncManager):
         await self._process.close()
 
     # Inside --------------------------------------------------------------------------------------------
+
+    async def _end_session(self, client: Client) -> None:
+        """End a session for good; if it has moved on already, where it is now."""
+        if not await self._process.sessions.end(client):
+            await self._end_elsewhere(client.connection.sid, client.connection.namespace)
+
+    async def _end_elsewhere(self, sid: str, namespace: str) -> None:
+        """End the session of a client on another server, on its way there, or away: the stream tells it."""
+        runtime = self._process.runtime
+        await runtime.publish(runtime.drafts.disconnect(Namespace(namespace), Audience((Sid(sid),))))
 
     def _check_callback(self, target: Any) -> None:
         if self.server is None:

@@ -26,6 +26,7 @@ class Client:
         saved: its session is in the store under its claim.
         closed_at: when its transport closed, on the loop's clock.
         saved_changes: how many changes of the connection are in the saved session.
+        ending: writes the end of its session.
         doomed: the application disconnected it from within its connect handler.
         gone: done when its disconnect handler has finished and its sid is free.
     """
@@ -36,6 +37,7 @@ class Client:
     saved_changes: int = 0
     doomed: bool = False
     closed_at: float | None = None
+    ending: asyncio.Task[None] | None = None
     gone: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     @property

@@ -141,7 +141,8 @@ def _recover(
     moved_at = yield from _take_over(claim, dispatcher, drafts, settings)
     # A change of rooms may lie ahead of the position at which it was saved (`Dispatcher.edge`).
     membership = Membership(claim.session.sid, claim.session.start, claim.session.history)
-    target = max(claim.floor, claim.session.position, membership.latest(), moved_at)
+    # And what this server did to the client until it let go of it may still be on its way through the stream.
+    target = max(claim.floor, claim.session.position, membership.latest(), moved_at, dispatcher.published)
     passed: bool = yield AwaitPosition(target, settings.publish_timeout)
     if not passed:
         return Reason.STORE_UNAVAILABLE
