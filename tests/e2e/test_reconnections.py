@@ -164,9 +164,8 @@ async def test_a_client_whose_old_connection_is_still_open_takes_over(cluster: C
     assert await there.rooms(client.sid) == {"red"}
 
 
+@pytest.mark.topologies("valkey-2")
 async def test_a_moved_client_is_gone_from_its_old_server(cluster: Cluster) -> None:
-    if cluster.first is cluster.last:
-        pytest.skip("one process")
     client = await cluster.client()
     await client.drop("silent")
     await cluster.come_back(client, cluster.last)
@@ -195,10 +194,9 @@ async def test_the_old_connections_disconnect_handler_ends_before_the_new_one_is
     assert client.payloads() == [1]
 
 
+@pytest.mark.topologies("valkey-2")  # one process waits without limit
 async def test_a_late_disconnect_handler_does_not_strip_the_new_connection(open_cluster: OpenCluster) -> None:
     cluster = await open_cluster({"takeover_timeout": 0.1})
-    if cluster.first is cluster.last:
-        pytest.skip("one process waits without limit")
     client = await cluster.client()
     await cluster.first.enter_room(client.sid, "red")
     await cluster.first.behave("disconnect", steps.gate("bye"))
