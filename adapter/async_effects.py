@@ -1,7 +1,7 @@
 """Carrying out, under asyncio, what the dispatcher leaves to do: each effect in one method."""
 
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 
 from adapter import seams
 from adapter.async_process import AsyncProcess
@@ -46,19 +46,19 @@ class AsyncEffects:
                 case RoomChanged():
                     self._change_room(effect)
                 case Disconnected():
-                    self._start(self._disconnect(effect.connection))
+                    self._background.start(self._disconnect(effect.connection))
                 case TakenOver():
-                    self._start(self._hand_over(effect))
+                    self._background.start(self._hand_over(effect))
                 case SessionReplaced():
                     self._replace_session(effect.connection)
                 case SessionWanted():
-                    self._start(self._answer(effect))
+                    self._background.start(self._answer(effect))
                 case Overflowed():
-                    self._start(self._close_slow(effect.connection))
+                    self._background.start(self._close_slow(effect.connection))
                 case SessionAnswer():
                     self._requests.answer(effect.request_id, effect.data)
                 case Acknowledgement():
-                    self._start(self._requests.acknowledge(effect.request_id, effect.args))
+                    self._background.start(self._requests.acknowledge(effect.request_id, effect.args))
                 case _:
                     pass  # a Release is for the runtime itself
 
@@ -80,9 +80,9 @@ class AsyncEffects:
         for client in self._clients.all():
             if client.connection.phase is not Phase.ENDED:
                 self._process.runtime.dispatcher.end(client.connection)
-                self._start(self._process.sessions.save_quietly(client, HolderState.CLOSING))
+                self._background.start(self._process.sessions.save_quietly(client, HolderState.CLOSING))
         for transport in self._clients.transports():
-            self._start(seams.abort(self._server, transport))
+            self._background.start(seams.abort(self._server, transport))
 
     def evict(self, client: Client) -> None:
         """The session of a client belongs to another connection now: end this one, quietly.
@@ -94,11 +94,8 @@ class AsyncEffects:
         was_live = connection.phase is Phase.LIVE
         self._process.runtime.dispatcher.end(connection)
         if was_live:
-            self._start(seams.abort(self._server, connection.transport))
+            self._background.start(seams.abort(self._server, connection.transport))
         # A held one is seen out by the gate, when the application has answered.
-
-    def _start(self, work: Awaitable[None]) -> None:
-        self._background.start(_as_coroutine(work))
 
     def _change_room(self, effect: RoomChanged[EioPacket]) -> None:
         connection = effect.connection
@@ -163,7 +160,3 @@ class AsyncEffects:
             await self._process.runtime.publish(draft)
         except PublishError as exc:
             logger.warning("an answer is lost: %s", exc, extra={"event": "publish.failed"})
-
-
-async def _as_coroutine(work: Awaitable[None]) -> None:
-    await work

@@ -66,23 +66,11 @@ class Sessions:
             create=create,
         )
         outcome: Saved | Overtaken = await self._runtime.sessions.write(command)
-        if (
-            isinstance(outcome, Overtaken)
-            and outcome.number == 0
-            and state is HolderState.LIVE
-            and not create
-        ):
-            client.connection.number = 1  # the store lost the session; its client is here to prove it
-            return await self.save(client, state, create=True)
         if isinstance(outcome, Overtaken):
-            logger.info(
-                "%s belongs to claim %s now",
-                client.connection.sid,
-                outcome.number,
-                extra={"event": "save.refused"},
-            )
-            if self._lost is not None:
-                self._lost(client)
+            if outcome.number == 0 and state is HolderState.LIVE and not create:
+                client.connection.number = 1  # the store lost the session; its client is here to prove it
+                return await self.save(client, state, create=True)
+            self._let_go(client, outcome)
             return False
         client.saved = True
         if whole:
@@ -90,6 +78,12 @@ class Sessions:
         if outcome.value_missing and not whole:
             return await self.save(client, state)
         return True
+
+    def _let_go(self, client: Client, outcome: Overtaken) -> None:
+        sid = client.connection.sid
+        logger.info("%s belongs to claim %s now", sid, outcome.number, extra={"event": "save.refused"})
+        if self._lost is not None:
+            self._lost(client)
 
     def _window_ms(self, client: Client) -> int:
         """How much longer a client that is away may stay so; the window opened when its transport closed."""
