@@ -132,7 +132,7 @@ async def test_an_emitter_that_is_cancelled_takes_no_other_with_it(world: World)
 @pytest.mark.parametrize(
     "data",
     [float("nan"), float("inf"), {"a": [1, float("-inf")]}, (1, float("nan")), [b"", float("nan")], object()],
-    ids=repr,
+    ids=["nan", "inf", "inf in a map", "nan among arguments", "nan beside binary", "an object"],
 )
 @pytest.mark.parametrize("how", ["all", "room", "volatile", "callback"])
 async def test_what_cannot_be_sent_is_refused_and_not_stored(world: World, data: Any, how: str) -> None:
