@@ -92,6 +92,7 @@ TOUR = (
     "adapter/async_manager.py",
     "adapter/cli.py",
     "adapter/demo/__init__.py",
+    "recovery/testing/history.py",
 )
 """The reading order: nothing imports what comes after it, but inside of a function."""
 
@@ -115,10 +116,11 @@ def layers() -> str:
     by_id = {contract["id"]: contract for contract in contracts}
     front, *libraries = by_id["recovery-is-independent"]["forbidden_modules"]
     pure = {name.removeprefix("recovery.") for name in by_id["pure-core"]["source_modules"]}
-    lines = ["flowchart TB"]
+    on_top, *below = by_id["layers"]["layers"]  # what stands on the front end, too
+    lines = ["flowchart TB", f'    top["recovery.{_MARKED.findall(on_top)[0][0]}"] --> {front}']
     lines += [f'    {front} --> {library}(["{library}"])' for library in libraries]
     above = front
-    for number, layer in enumerate(by_id["layers"]["layers"]):
+    for number, layer in enumerate(below):
         names = [optional or name for optional, name in _MARKED.findall(layer)]
         shown = " · ".join(f"{name} (pure)" if name in pure else name for name in names)
         lines += [f'    L{number}["{shown}"]', f"    {above} --> L{number}"]

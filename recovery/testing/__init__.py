@@ -1,0 +1,1 @@
+"""For tests of applications: a cluster in one process, and a checker of the promise."""

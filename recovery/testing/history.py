@@ -1,0 +1,156 @@
+"""A history: what happened to a cluster and its clients, as the checker reads it.
+
+It is written down by whoever watched: the simulated cluster, or a test with real servers and clients. A
+history is a sequence of the records below, in the order in which they happened.
+
+1. What cannot be known exactly is an interval of the stream, never a guess: a client entered a room *after*
+   one offset, and *by* another. A packet between the two may reach the client, and need not.
+2. A *session* is what a client has from a connect that was not recovered on: later connects that were
+   recovered belong to it. Packets are owed to a session, not to a connection.
+"""
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from recovery.offsets import ORIGIN, Offset
+from recovery.reasons import Reason
+from recovery.records import Audience, Namespace, Room
+
+__all__ = [
+    "Accepted",
+    "Dropped",
+    "Emitted",
+    "Ended",
+    "Event",
+    "History",
+    "MembershipChanged",
+    "Received",
+]
+
+_ROOT = Namespace("/")
+
+
+@dataclass(frozen=True, slots=True)
+class Emitted:
+    """A packet was emitted.
+
+    Attributes:
+        packet: its name, unlike any other in the history.
+        producer: who emitted it.
+        number: ascending among the packets of one producer whose order is promised.
+        offset: its place in the stream; None if it is not there, or if whoever watched does not know.
+        stored: True if the emit returned, False if it raised and said "certainly not stored", None if it
+            raised and said "may have been".
+        recoverable: False for volatile packets, local ones, and those with a callback.
+        clients: names of the clients addressed, where that is known by name and not by rooms; else None.
+    """
+
+    packet: str
+    producer: str
+    number: int
+    namespace: Namespace = _ROOT
+    audience: Audience = field(default_factory=Audience)
+    offset: Offset | None = None
+    stored: bool | None = True
+    recoverable: bool = True
+    clients: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A client got CONNECT.
+
+    Attributes:
+        client: its name.
+        connection: number of this connection, unlike any other in the history.
+        sid: what it was given.
+        after: the end of the stream when it sent CONNECT.
+        by: the end of the stream when it was accepted. A fresh session begins between the two; a recovered
+            connection owns its session from somewhere between the two on.
+    """
+
+    client: str
+    connection: int
+    sid: str
+    recovered: bool
+    reason: Reason | None = None
+    after: Offset = ORIGIN
+    by: Offset = ORIGIN
+    namespace: Namespace = _ROOT
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A packet was written to a connection.
+
+    Attributes:
+        offset: as the packet carried it; None if it carried none.
+        heard: False if the client did not get it: it had left this connection, or the network lost it.
+    """
+
+    client: str
+    connection: int
+    packet: str
+    offset: Offset | None = None
+    heard: bool = True
+    namespace: Namespace = _ROOT
+
+
+@dataclass(frozen=True, slots=True)
+class MembershipChanged:
+    """A client entered a room, or left it.
+
+    Attributes:
+        after: packets up to here see it as it was.
+        by: packets after here see it as it is; None if that was never certain (the call raised).
+    """
+
+    client: str
+    room: Room
+    entered: bool
+    after: Offset
+    by: Offset | None
+    namespace: Namespace = _ROOT
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A client lost its connection, or left it for another."""
+
+    client: str
+    connection: int
+    namespace: Namespace = _ROOT
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A session was ended on purpose: by the client's DISCONNECT, or by the server.
+
+    Attributes:
+        after: nothing later than here is owed to it.
+    """
+
+    client: str
+    after: Offset
+    namespace: Namespace = _ROOT
+
+
+Event: TypeAlias = Emitted | Accepted | Received | MembershipChanged | Dropped | Ended
+
+
+@dataclass(slots=True)
+class History:
+    """What happened, in order.
+
+    Attributes:
+        events: the records.
+        settled: clients that were connected at the end, and had time to receive everything: to them nothing
+            may be missing. The others may lack what comes last, but nothing in between.
+    """
+
+    events: list[Event] = field(default_factory=list)
+    settled: set[str] = field(default_factory=set)
+
+    def add(self, event: Event) -> None:
+        """Write down what happened next."""
+        self.events.append(event)
