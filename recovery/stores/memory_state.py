@@ -29,10 +29,12 @@ from recovery.commands import (
     Saved,
     SaveSession,
 )
+from recovery.deadlines import BurySession, DueSessions, Expired, ExpireSession, Gone, NoteDeadline, NotYet
 from recovery.errors import StoreError
 from recovery.offsets import ORIGIN, Offset
 from recovery.reasons import Reason
 from recovery.records import Draft, Entry, Epoch, HolderState, Pid, ServerId, StreamState
+from recovery.stores.memory_deadlines import Deadlines
 
 __all__ = ["MemoryState"]
 
@@ -57,6 +59,7 @@ class MemoryState:
         self._stream = _Stream()
         self._claims: dict[Pid, _Claim] = {}
         self._producers: dict[ServerId, _Producer] = {}
+        self._deadlines = Deadlines()
         self._waiters: set[Callable[[], None]] = set()
         self._writes_until_sweep = _SWEEP_AFTER
 
@@ -116,6 +119,20 @@ class MemoryState:
                 self._sweep(now)
                 return self._save(command, now)
             case _:
+                return self._execute_expiry(command, now)
+
+    def _execute_expiry(self, command: object, now: int) -> object:
+        match command:
+            case NoteDeadline():
+                self._deadlines.note(command.pid, None if command.in_ms is None else now + command.in_ms)
+                return None
+            case DueSessions():
+                return self._deadlines.due(command.count, now=now, lease_ms=command.lease_ms)
+            case ExpireSession():
+                return self._expire(command, now)
+            case BurySession():
+                return self._bury(command, now)
+            case _:
                 raise StoreError(f"the memory store does not know the command {type(command).__name__}")
 
     def _append(self, command: Append, now: int) -> Appended:
@@ -157,6 +174,7 @@ class MemoryState:
             return ClaimRefused(Reason.EPOCH_CHANGED)
         if claim.nonce != command.nonce:
             claim.number, claim.owner, claim.nonce = claim.number + 1, command.owner, command.nonce
+            claim.claimed = now
         return Claimed(
             number=claim.number,
             value=claim.value,
@@ -165,6 +183,36 @@ class MemoryState:
             holder_state=claim.saved.state,
             since_ms=max(0, now - claim.since),
         )
+
+    def _expire(self, command: ExpireSession, now: int) -> Expired | NotYet | Gone:
+        claim = self._claims.get(command.pid)
+        if claim is None or claim.forget_at < now or claim.saved.state is HolderState.ENDED:
+            return Gone()
+        repeated = claim.nonce == command.nonce
+        due = max(claim.deadline, claim.claimed + command.grace_ms, 0 if repeated else claim.leased_until)
+        if now <= due:
+            return NotYet(due - now + 1)
+        if claim.value is None or claim.value_until < now:
+            return Gone()
+        if not repeated:
+            claim.number, claim.owner, claim.nonce = claim.number + 1, command.owner, command.nonce
+            claim.attempts += 1
+        claim.leased_until = now + command.lease_ms
+        return Expired(
+            number=claim.number,
+            value=claim.value,
+            holder_state=claim.saved.state,
+            since_ms=max(0, now - claim.since),
+            attempt=claim.attempts,
+        )
+
+    def _bury(self, command: BurySession, now: int) -> bool:
+        claim = self._claims.get(command.pid)
+        if claim is None or claim.number != command.number:
+            return False
+        claim.value = None
+        claim.forget_at = now + command.linger_ms
+        return True
 
     def _save(self, command: SaveSession, now: int) -> Saved | Overtaken:
         claim = self._claims.get(command.pid)
@@ -185,7 +233,7 @@ class MemoryState:
             return
         self._claims = {pid: claim for pid, claim in self._claims.items() if claim.forget_at >= now}
         for claim in self._claims.values():
-            if claim.deadline < now:
+            if claim.value_until < now:
                 claim.value = None
         self._producers = {id_: each for id_, each in self._producers.items() if each.forget_at >= now}
         self._writes_until_sweep = max(_SWEEP_AFTER, len(self._claims) + len(self._producers))
@@ -241,7 +289,20 @@ class _Stream:
 class _Claim:
     """One session and its claim: what `ClaimSession` and `SaveSession` agree on."""
 
-    __slots__ = ("deadline", "forget_at", "nonce", "number", "owner", "saved", "since", "value")
+    __slots__ = (
+        "attempts",
+        "claimed",
+        "deadline",
+        "forget_at",
+        "leased_until",
+        "nonce",
+        "number",
+        "owner",
+        "saved",
+        "since",
+        "value",
+        "value_until",
+    )
 
     def __init__(self, command: SaveSession, *, since: int) -> None:
         self.number = command.number
@@ -251,7 +312,11 @@ class _Claim:
         self.saved: SaveSession = command
         self.since = since
         self.deadline = 0
+        self.value_until = 0
         self.forget_at = 0
+        self.claimed = 0
+        self.leased_until = 0
+        self.attempts = 0
 
     def save(self, command: SaveSession, now: int) -> None:
         changes = (self.saved.state, command.state)
@@ -264,6 +329,7 @@ class _Claim:
         else:
             self.value = self._kept_value(command, now)
             self.deadline = now + command.ttl_ms
+        self.value_until = self.deadline + command.keep_ms
         self.owner = command.owner
         self.saved = replace(command, value=None)
         self.forget_at = self.deadline + command.linger_ms
@@ -271,7 +337,7 @@ class _Claim:
     def _kept_value(self, command: SaveSession, now: int) -> bytes | None:
         if command.value is not None:
             return command.value
-        return self.value if self.deadline >= now else None
+        return self.value if self.value_until >= now else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,10 @@ class ScriptName(Enum):
     APPEND = ("stream.lua", "append.lua")
     CLAIM = ("claim.lua",)
     SAVE = ("save.lua",)
+    NOTE = ("note.lua",)
+    DUE = ("due.lua",)
+    EXPIRE = ("expire.lua",)
+    BURY = ("bury.lua",)
 
 
 @dataclass(frozen=True, slots=True)
