@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from adapter import seams
+from adapter.async_expiry import AsyncExpiry, ExpiredHandler
 from adapter.background import Background
 from adapter.clients import Client, Clients
 from adapter.frames import AckId, EioFrames, codec_of
@@ -19,8 +20,10 @@ from adapter.sessions import Sessions
 from recovery.aio.runtime import FrontEnd, Runtime
 from recovery.commands import AsyncStore
 from recovery.core.connection import Phase
+from recovery.core.saving import KEPT_MS
 from recovery.entries import JsonModule
 from recovery.errors import PublishError, StoreUnavailableError
+from recovery.flows.expiring import Terms, terms_of
 from recovery.settings import Settings
 
 __all__ = ["AsyncProcess", "handled_disconnect"]
@@ -44,6 +47,7 @@ class AsyncProcess:
         json: the JSON module that payloads are written with.
         front_end: carries out what the dispatcher leaves to do; None without a server.
         lost: told of a client whose session another server has taken.
+        session_expired: the application's handler, or None.
     """
 
     def __init__(self, store: AsyncStore, settings: Settings, json: JsonModule, ack_id: AckId) -> None:
@@ -55,11 +59,13 @@ class AsyncProcess:
         self.json = json
         self.front_end: FrontEnd[EioPacket] | None = None
         self.lost: Callable[[Client], None] | None = None
+        self.session_expired: ExpiredHandler | None = None
         self._store = store
         self._ack_id = ack_id
         self._runtime: Runtime[EioPacket] | None = None
         self._sessions: Sessions | None = None
         self._checkpoints: asyncio.Task[Any] | None = None
+        self._expiry: asyncio.Task[Any] | None = None
         self._closed = False
 
     @property
@@ -75,6 +81,9 @@ class AsyncProcess:
                 self.front_end,
                 retention_ms=self.retention_ms,
             )
+            if self.server is not None and self.session_expired is not None:
+                expiry = AsyncExpiry(self._runtime, self.background, self.session_expired, self._terms)
+                self._expiry = self.background.start(expiry.watch())
         return self._runtime
 
     @property
@@ -87,6 +96,7 @@ class AsyncProcess:
                 self.settings,
                 self.background,
                 retention_ms=self.retention_ms,
+                keep_ms=0 if self.session_expired is None else KEPT_MS,
                 lost=self.lost,
             )
             self._checkpoints = self.background.start(self._sessions.keep_checkpoints())
@@ -118,19 +128,25 @@ class AsyncProcess:
 
     def retention_ms(self) -> int:
         """How long entries, and sessions of live clients, are kept; see `Settings.retention_ms`."""
-        eio = None if self.server is None else self.server.eio
-        return self.settings.retention_ms(
-            getattr(eio, "ping_interval", _PING_INTERVAL), getattr(eio, "ping_timeout", _PING_TIMEOUT)
-        )
+        return self.settings.retention_ms(*self._pings())
 
     async def close(self) -> None:
         """Close all connections, write what is left to write, and end all tasks. Harmless when repeated."""
         if self._runtime is None or self._closed:
             return
         self._closed = True
-        if self._checkpoints is not None:
-            self._checkpoints.cancel()
+        for task in (self._checkpoints, self._expiry):
+            if task is not None:
+                task.cancel()
         transports = self.clients.transports()
         await asyncio.gather(*(seams.abort(self.server, transport) for transport in transports))
         await self.background.finish(patience=self.settings.publish_timeout)
         await self._runtime.close()
+
+    def _pings(self) -> tuple[float, float]:
+        """Ping interval and ping timeout, in seconds."""
+        eio = None if self.server is None else self.server.eio
+        return getattr(eio, "ping_interval", _PING_INTERVAL), getattr(eio, "ping_timeout", _PING_TIMEOUT)
+
+    def _terms(self) -> Terms:
+        return terms_of(self.settings, round(sum(self._pings()) * 1000))

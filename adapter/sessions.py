@@ -24,6 +24,7 @@ class Sessions:
     """Saves sessions, and lets go of those that another server has taken.
 
     Args:
+        keep_ms: how long values outlive their sessions; see `save_command`.
         lost: told of a client whose session is no longer ours.
     """
 
@@ -35,6 +36,7 @@ class Sessions:
         background: Background,
         *,
         retention_ms: Callable[[], int],
+        keep_ms: int,
         lost: Callable[[Client], None] | None,
     ) -> None:
         self._runtime = runtime
@@ -42,6 +44,7 @@ class Sessions:
         self._settings = settings
         self._background = background
         self._retention_ms = retention_ms
+        self._keep_ms = keep_ms
         self._lost = lost
 
     async def save(
@@ -64,6 +67,7 @@ class Sessions:
             retention_ms=self._retention_ms(),
             whole=whole,
             create=create,
+            keep_ms=self._keep_ms,
         )
         outcome: Saved | Overtaken = await self._runtime.sessions.write(command)
         if isinstance(outcome, Overtaken):

@@ -4,7 +4,7 @@ Part of the contract of `recovery.commands`, whose rules hold here, too. A store
 everything but the handler ``session_expired``.
 
 1. The list of deadlines is a *hint*: it says when to look at a session, and decides nothing. An entry too
-   many costs a look; so it may be written apart from the session, which lies elsewhere in a cluster of stores.
+   many costs a look; so it may be written apart from the session, which another node of a cluster may hold.
 2. The claim decides. `ExpireSession` raises the claim number as `ClaimSession` does, and there is no moment
    at which both would be granted: one wants the deadline to come, the other wants it to have passed.
 """
