@@ -208,10 +208,11 @@ class ClaimRefused:
 class SaveSession(Command["Saved | Overtaken"]):
     """Write a session, or parts of it, under a claim number.
 
-    Refused, with nothing changed, if the stored claim number is not `number`; claim number 1 with
-    `create` makes a new session, and does so again for the same owner (whose first reply may have been
-    lost). With state ENDED the session's value is deleted, and only the word "ended" stays for
-    `linger_ms`. That is final: whatever comes after it but ENDED is refused with number 0.
+    Refused, with nothing changed, if the stored claim number is not `number`, or is another owner's. With
+    `create` it makes a session that does not exist, and does so again for the same owner (whose first reply
+    may have been lost); a session that an older claim has created since the store lost it is replaced. With
+    state ENDED the session's value is deleted, and only the word "ended" stays for `linger_ms`. That is
+    final: whatever comes after it under this number but ENDED is refused with number 0.
 
     Attributes:
         value: the encoded session, or None to leave it as it is (a checkpoint).

@@ -96,6 +96,11 @@ class MemoryState:
         with self._lock:
             self._stream.entries.clear()
 
+    def lose_sessions(self) -> None:
+        """Lose all sessions and claims, as an eviction or a failover may; for tests and simulations."""
+        with self._lock:
+            self._claims.clear()
+
     def _execute(self, command: object, now: int) -> object:
         match command:
             case OpenStream():
@@ -173,7 +178,7 @@ class MemoryState:
         refusal = _refusal(command, claim)
         if refusal is not None:
             return refusal
-        if claim is None:
+        if claim is None or command.number > claim.number:
             claim = self._claims[command.pid] = _Claim(command, since=now)
         claim.save(command, now)
         return Saved(value_missing=claim.value is None and command.state is not HolderState.ENDED)
@@ -300,7 +305,9 @@ def _refusal(command: SaveSession, claim: _Claim | None) -> Overtaken | None:
     """
     if claim is None:
         return None if command.create else Overtaken(0)
-    if claim.number != command.number or (command.create and claim.owner != command.owner):
+    if command.number > claim.number:
+        return None if command.create else Overtaken(claim.number)
+    if command.number < claim.number or command.owner != claim.owner:
         return Overtaken(claim.number)
     if claim.saved.state is HolderState.ENDED and command.state is not HolderState.ENDED:
         return Overtaken(0)
