@@ -12,7 +12,7 @@ async def test_a_frozen_server_does_not_prevail_when_the_session_is_lost(world: 
     client = await world.connected(frozen)
     await frozen.sio.emit("n", 1)
     await settle()
-    reading, saving = frozen.store.hold(Read), frozen.store.hold(SaveSession)
+    reading, saving = frozen.store.hold_replies(Read), frozen.store.hold(SaveSession)
     client.transport.vanish()
     await world.connect(client, holder)
     await holder.sio.enter_room(client.sid, "room")
