@@ -47,6 +47,7 @@ __all__ = [
     "Overtaken",
     "Read",
     "ReadBack",
+    "RenewStream",
     "SaveSession",
     "Saved",
     "Store",
@@ -86,6 +87,25 @@ class OpenStream(Command[StreamState]):
 @dataclass(frozen=True, slots=True)
 class GetStream(Command[StreamState | None]):
     """Tell the stream's state without creating anything; None if it, or its epoch, does not exist."""
+
+
+@dataclass(frozen=True, slots=True)
+class RenewStream(Command[StreamState]):
+    """Give the stream a new epoch, because it lost an entry that it is known to have had; tell its state.
+
+    Another genesis entry tells all readers. Whoever comes second, with a `stale` epoch that has been replaced
+    already, changes nothing. But for both, what is appended from now on is above `lost`. A stream that is
+    gone is made as by `OpenStream`.
+
+    Attributes:
+        stale: the epoch as the caller knows it.
+        candidate: the epoch to take in its place.
+        lost: offset of the entry that is gone.
+    """
+
+    stale: Epoch
+    candidate: Epoch
+    lost: Offset
 
 
 @dataclass(frozen=True, slots=True)
