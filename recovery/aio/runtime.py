@@ -16,7 +16,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from recovery.aio.publisher import Publisher
 from recovery.aio.session_writer import SessionWriter
 from recovery.aio.tasks import end_tasks
-from recovery.commands import Appended, AsyncStore, Command, Flow, OpenStream
+from recovery.commands import Appended, AsyncStore, Command, Flow, OpenStream, RenewStream
 from recovery.core.control import Release
 from recovery.core.dispatcher import Dispatcher
 from recovery.core.effects import Effect
@@ -30,7 +30,7 @@ from recovery.flows.backfill import complete_log
 from recovery.flows.reading import Batch, read_on
 from recovery.flows.steps import AwaitPosition, AwaitRelease, Clock, CompleteLog, Pause, Publish, Vacate
 from recovery.offsets import Offset
-from recovery.records import Draft, Epoch, Namespace, ServerId, Sid
+from recovery.records import Draft, Epoch, Namespace, ServerId, Sid, StreamState
 from recovery.settings import Settings
 
 __all__ = ["FrontEnd", "Runtime"]
@@ -191,8 +191,7 @@ class Runtime(Generic[F]):
     async def _open(self) -> None:
         state = await self._store.execute(OpenStream(_new_epoch()))
         self.epoch = state.epoch
-        self.dispatcher.log.reset(state.last)
-        self.dispatcher.position = state.last
+        self.dispatcher.skip_to(state.last)
         self._opened.set_result(None)
 
     def _next_batch(self, *, doubtful: bool) -> Flow[Batch]:
@@ -203,12 +202,15 @@ class Runtime(Generic[F]):
             retention_ms=self._retention_ms(),
             max_len=self._settings.max_len,
             doubtful=doubtful,
+            renewal=RenewStream(self.epoch, _new_epoch(), self.dispatcher.edge),
         )
 
     def _take(self, batch: Batch) -> None:
-        if batch.gap or (batch.epoch is not None and batch.epoch != self.epoch):
-            self._interrupted(batch)
-        effects = self.dispatcher.dispatch(batch.entries)
+        if batch.stream is not None and (batch.gap or batch.stream.epoch != self.epoch):
+            self._interrupted(batch.stream)
+            effects: list[Effect[F]] = []
+        else:
+            effects = self.dispatcher.dispatch(batch.entries)
         while self._passing and self._passing[0][0] <= self.dispatcher.position:
             done = heappop(self._passing)[2]
             if not done.done():
@@ -219,7 +221,7 @@ class Runtime(Generic[F]):
         if effects and self._front_end is not None:
             self._front_end.carry_out(effects)
 
-    def _interrupted(self, batch: Batch) -> None:
+    def _interrupted(self, stream: StreamState) -> None:
         """Entries are missing: nobody here may be left believing that they were delivered."""
         logger.error(
             "entries after %s are gone from the stream; all clients have to reconnect",
@@ -228,10 +230,8 @@ class Runtime(Generic[F]):
         )
         if self._front_end is not None:
             self._front_end.interrupt()
-        if batch.epoch is not None:
-            self.epoch = batch.epoch
-        start = batch.entries[0].offset if batch.entries else self.dispatcher.position
-        self.dispatcher.log.reset(start)
+        self.epoch = stream.epoch
+        self.dispatcher.skip_to(stream.last)
 
     def _appended(self, appended: Appended) -> None:
         self.dispatcher.published = max(self.dispatcher.published, appended.offsets[-1])
