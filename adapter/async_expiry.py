@@ -1,4 +1,4 @@
-"""Calling the handler ``session_expired`` under asyncio; `recovery.flows.expiring` says when, and for whom."""
+"""Calling ``session_expired`` under asyncio; when, and for whom, is said by `recovery.flows.expiring`."""
 
 import asyncio
 import inspect

@@ -68,6 +68,7 @@ TOUR = (
     "recovery/aio/session_writer.py",
     "recovery/aio/tasks.py",
     "recovery/aio/runtime.py",
+    "recovery/stores/memory_claims.py",
     "recovery/stores/memory_deadlines.py",
     "recovery/stores/memory_state.py",
     "recovery/stores/memory.py",

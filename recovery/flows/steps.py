@@ -89,7 +89,7 @@ class CompleteLog(Command[bool]):
 
 @dataclass(frozen=True, slots=True)
 class FreeHands(Command[int]):
-    """Tell how many sessions more this server may see off; if none, wait at most `timeout` seconds for one."""
+    """Tell how many more sessions this server may see off; if none, wait `timeout` seconds at most."""
 
     timeout: float
 

@@ -11,7 +11,7 @@ import threading
 import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar, cast
 
 from recovery.commands import (
@@ -35,6 +35,7 @@ from recovery.errors import StoreError
 from recovery.offsets import ORIGIN, Offset
 from recovery.reasons import Reason
 from recovery.records import Draft, Entry, Epoch, HolderState, Pid, ServerId, StreamState
+from recovery.stores.memory_claims import Claim, refusal_of
 from recovery.stores.memory_deadlines import Deadlines
 
 __all__ = ["MemoryState"]
@@ -58,7 +59,7 @@ class MemoryState:
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._stream = _Stream()
-        self._claims: dict[Pid, _Claim] = {}
+        self._claims: dict[Pid, Claim] = {}
         self._producers: dict[ServerId, _Producer] = {}
         self._deadlines = Deadlines()
         self._waiters: set[Callable[[], None]] = set()
@@ -201,43 +202,21 @@ class MemoryState:
 
     def _expire(self, command: ExpireSession, now: int) -> Expired | NotYet | Gone:
         claim = self._claims.get(command.pid)
-        if claim is None or claim.forget_at < now or claim.saved.state is HolderState.ENDED:
-            return Gone()
-        repeated = claim.nonce == command.nonce
-        due = max(claim.deadline, claim.claimed + command.grace_ms, 0 if repeated else claim.leased_until)
-        if now <= due:
-            return NotYet(due - now + 1)
-        if claim.value is None or claim.value_until < now:
-            return Gone()
-        if not repeated:
-            claim.number, claim.owner, claim.nonce = claim.number + 1, command.owner, command.nonce
-            claim.attempts += 1
-        claim.leased_until = now + command.lease_ms
-        return Expired(
-            number=claim.number,
-            value=claim.value,
-            holder_state=claim.saved.state,
-            since_ms=max(0, now - claim.since),
-            attempt=claim.attempts,
-        )
+        return Gone() if claim is None or claim.forget_at < now else claim.expire(command, now)
 
     def _bury(self, command: BurySession, now: int) -> bool:
         claim = self._claims.get(command.pid)
-        if claim is None or claim.number != command.number:
-            return False
-        claim.value = None
-        claim.forget_at = now + command.linger_ms
-        return True
+        return claim is not None and claim.bury(command, now)
 
     def _save(self, command: SaveSession, now: int) -> Saved | Overtaken:
         claim = self._claims.get(command.pid)
         if claim is not None and claim.forget_at < now:
             claim = None
-        refusal = _refusal(command, claim)
+        refusal = refusal_of(command, claim)
         if refusal is not None:
             return refusal
         if claim is None or command.number > claim.number:
-            claim = self._claims[command.pid] = _Claim(command, since=now)
+            claim = self._claims[command.pid] = Claim(command, since=now)
         claim.save(command, now)
         return Saved(value_missing=claim.value is None and command.state is not HolderState.ENDED)
 
@@ -314,60 +293,6 @@ class _Stream:
         return self.entries[0].offset.ms > cutoff
 
 
-class _Claim:
-    """One session and its claim: what `ClaimSession` and `SaveSession` agree on."""
-
-    __slots__ = (
-        "attempts",
-        "claimed",
-        "deadline",
-        "forget_at",
-        "leased_until",
-        "nonce",
-        "number",
-        "owner",
-        "saved",
-        "since",
-        "value",
-        "value_until",
-    )
-
-    def __init__(self, command: SaveSession, *, since: int) -> None:
-        self.number = command.number
-        self.owner = command.owner
-        self.nonce: str | None = None
-        self.value: bytes | None = None
-        self.saved: SaveSession = command
-        self.since = since
-        self.deadline = 0
-        self.value_until = 0
-        self.forget_at = 0
-        self.claimed = 0
-        self.leased_until = 0
-        self.attempts = 0
-
-    def save(self, command: SaveSession, now: int) -> None:
-        changes = (self.saved.state, command.state)
-        changed = changes[0] is not changes[1] and changes != (HolderState.CLOSING, HolderState.AWAY)
-        if changed or command.owner != self.saved.owner:
-            self.since = now
-        if command.state is HolderState.ENDED:
-            self.value = None
-            self.deadline = now
-        else:
-            self.value = self._kept_value(command, now)
-            self.deadline = now + command.ttl_ms
-        self.value_until = self.deadline + command.keep_ms
-        self.owner = command.owner
-        self.saved = replace(command, value=None)
-        self.forget_at = self.deadline + command.linger_ms
-
-    def _kept_value(self, command: SaveSession, now: int) -> bytes | None:
-        if command.value is not None:
-            return command.value
-        return self.value if self.value_until >= now else None
-
-
 @dataclass(frozen=True, slots=True)
 class _Producer:
     """The last batch of one producer, so that a repeat gets the same answer."""
@@ -384,23 +309,6 @@ class _Producer:
             f"batch {command.sequence} of producer {command.producer} came after batch {self.first},"
             f" which ended at {self.last}; nothing was stored"
         )
-
-
-def _refusal(command: SaveSession, claim: _Claim | None) -> Overtaken | None:
-    """Say why a session may not be written, or None.
-
-    A repeated create (its reply was lost) is known by its owner. "Ended" is final: else a late
-    checkpoint would bring a session back that was ended on purpose.
-    """
-    if claim is None:
-        return None if command.create else Overtaken(0)
-    if command.number > claim.number:
-        return None if command.create else Overtaken(claim.number)
-    if command.number < claim.number or command.owner != claim.owner:
-        return Overtaken(claim.number)
-    if claim.saved.state is HolderState.ENDED and command.state is not HolderState.ENDED:
-        return Overtaken(0)
-    return None
 
 
 def _now_ms() -> int:

@@ -46,7 +46,7 @@ elseif number == stored then
     return { 0, 0 } -- for good: else a late checkpoint would bring the session back
   end
 else
-  redis.call('HDEL', KEYS[2], 'nonce') -- of an older claim
+  redis.call('HDEL', KEYS[2], 'nonce', 'claimed', 'leased', 'attempts') -- of an older claim
 end
 
 local time = redis.call('TIME')
