@@ -24,8 +24,8 @@ class Sessions:
     """Saves sessions, and lets go of those that another server has taken.
 
     Args:
-        keep_ms: how long values outlive their sessions; see `save_command`.
         lost: told of a client whose session is no longer ours.
+        keep_ms: how long values outlive their sessions; see `save_command`.
     """
 
     def __init__(
@@ -36,8 +36,8 @@ class Sessions:
         background: Background,
         *,
         retention_ms: Callable[[], int],
-        keep_ms: int,
         lost: Callable[[Client], None] | None,
+        keep_ms: int = 0,
     ) -> None:
         self._runtime = runtime
         self._clients = clients

@@ -238,7 +238,7 @@ async def test_a_client_that_was_granted_its_session_has_time_to_get_in(store: S
     await hand.age_sessions(11_000)
     assert 7_000 < await _wait_of(store, grace_ms=20_000) <= 10_001
     assert isinstance(await store.execute(expire(grace_ms=10_000, nonce="b")), Expired)
-    assert await store.execute(_kept(number=number)) == Overtaken(number + 1)
+    assert await store.execute(_kept(number=number, owner=ServerId("server-2"))) == Overtaken(number + 1)
 
 
 async def test_a_client_that_got_in_is_not_expired(store: Subject, hand: Hand) -> None:
@@ -246,7 +246,8 @@ async def test_a_client_that_got_in_is_not_expired(store: Subject, hand: Hand) -
     await hand.age_sessions(29_000)
     number = (await _claimed(store)).number
     await hand.age_sessions(11_000)
-    assert await store.execute(_kept(number=number, state=HolderState.LIVE)) == Saved()
+    saved = _kept(number=number, owner=ServerId("server-2"), state=HolderState.LIVE)
+    assert await store.execute(saved) == Saved()
     assert await _wait_of(store) > 20_000
 
 
