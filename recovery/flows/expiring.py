@@ -7,7 +7,7 @@ due. What it finds it must win by the claim that a client would need, so one ser
    session. So it is after a handler that raised, `MOST_ATTEMPTS` times in all: a handler that kills its
    process must not kill one server after the other.
 2. Once only, if no server dies: the lease is renewed while the handler runs, and the session is buried then.
-3. Nobody who is there is expired. After a silence of the store, the sessions of clients that are connected
+3. Nobody who is there is expired. After an outage of the store, the sessions of clients that are connected
    look abandoned until their servers have written to it again, so nobody looks before they had the time.
 """
 
@@ -44,14 +44,12 @@ class Terms:
 
     Attributes:
         interval: longest pause between two looks.
-        silence: a store that has not answered for so long may have missed what owners had to say.
-        settle: how long it must have answered since then.
+        settle: how long the store must have answered without a failure before this server looks.
         grace_ms: how long a client that was granted its session may take to get in.
         linger_ms: how long a session is known to have expired after the handler has run.
     """
 
     interval: float
-    silence: float
     settle: float
     grace_ms: int
     linger_ms: int
@@ -64,13 +62,11 @@ def terms_of(settings: Settings, ping_ms: int) -> Terms:
     before it is in.
 
     >>> terms_of(Settings(), 45_000)
-    Terms(interval=15.0, silence=20.0, settle=20.0, grace_ms=52000, linger_ms=120000)
+    Terms(interval=15.0, settle=20.0, grace_ms=52000, linger_ms=120000)
     """
-    interval = min(settings.checkpoint_interval, settings.max_disconnection_duration)
     admission = settings.takeover_timeout + settings.publish_timeout
     return Terms(
-        interval=interval,
-        silence=interval + settings.publish_timeout,
+        interval=min(settings.checkpoint_interval, settings.max_disconnection_duration),
         settle=settings.checkpoint_interval + settings.publish_timeout,
         grace_ms=ping_ms + round(admission * 1000),
         linger_ms=settings.window_ms,
@@ -84,35 +80,24 @@ def keep_looking(terms: Callable[[], Terms], random: Callable[[], float]) -> Flo
         terms: asked at each look.
         random: between 0 and 1, so that servers do not look all at once.
     """
-    calm = _Calm()
+    answering_since: float | None = None
     more = False
     while True:
         if not more:
             yield Pause(terms().interval * (1 + random()) / 2)
         try:
-            more = yield from _look(calm, terms())
+            yield GetStream()  # any answer will do
+            now: float = yield Clock()
+            answering_since = now if answering_since is None else answering_since
+            settled = now - answering_since >= terms().settle
+            more = settled and (yield from _look(terms()))
         except StoreError as exc:
             logger.warning("no look at what has expired: %s", exc, extra={"event": "expiry.failed"})
-            calm.since, more = None, False
+            answering_since, more = None, False
 
 
-class _Calm:
-    """Since when the store has answered without a silence; None while it does not answer."""
-
-    def __init__(self) -> None:
-        self.since: float | None = None
-        self.heard = 0.0
-
-
-def _look(calm: _Calm, terms: Terms) -> Flow[bool]:
+def _look(terms: Terms) -> Flow[bool]:
     """Look once; True if more may be due."""
-    yield GetStream()  # any answer will do
-    now: float = yield Clock()
-    if calm.since is None or now - calm.heard > terms.silence:
-        calm.since = now
-    calm.heard = now
-    if now - calm.since < terms.settle:
-        return False
     hands: int = yield FreeHands(terms.interval)
     if hands == 0:
         return False
@@ -180,8 +165,7 @@ def _tell(expired: Expired, expire: ExpireSession) -> Flow[bool]:
             yield from _renew(expire)
     if returned:
         logger.info("%s has expired", session.sid, extra={"event": "expiry.complete", "sid": session.sid})
-        return True
-    return expired.attempt == MOST_ATTEMPTS and _give_up(session.sid, expired.attempt)
+    return returned
 
 
 def _renew(expire: ExpireSession) -> Flow[None]:

@@ -1,7 +1,6 @@
 """The handler ``session_expired`` that is slow, fails, or dies with its server."""
 
 import asyncio
-from collections import Counter
 from typing import Any
 
 import pytest
@@ -96,8 +95,7 @@ async def test_a_server_that_was_frozen_within_the_handler_buries_nothing(
     assert claim.value is not None, "the second handler may fail yet"
     second.set()
     await pass_time(clock, 2 * LEASE)
-    assert claim.value is None
-    assert len(witness.calls) == 2
+    assert world.state._claims[claim.saved.pid].value is None
 
 
 async def test_a_slow_handler_is_not_run_twice(world: World, clock: Clock, witness: Witness) -> None:
@@ -151,19 +149,16 @@ async def test_a_handler_that_kills_its_server_is_given_up(
     assert witness.sids == [sid] * MOST_ATTEMPTS
 
 
-async def test_nobody_waits_for_a_crowd_of_slow_handlers(
-    world: World, clock: Clock, witness: Witness
-) -> None:
-    """More than run at a time, and each is called, by whichever server has a hand free."""
-    servers = [await awake(expiring_server(world, witness, str(n))) for n in range(2)]
-    clients = [await world.connected(servers[0]) for _ in range(50)]
+async def test_a_crowd_is_seen_off_a_few_at_a_time(world: World, clock: Clock, witness: Witness) -> None:
+    server = await awake(expiring_server(world, witness))
+    clients = [await world.connected(server) for _ in range(100)]
     await pass_time(clock, SETTLES)
     witness.pause = asyncio.Event()
     sids = [await leave(client) for client in clients]
     await pass_time(clock, WINDOW + LOOKS)
-    assert Counter(name for name, _ in witness.calls) == {"0": 16, "1": 16}
+    assert len(witness.calls) == 16
     witness.pause.set()
-    await pass_time(clock, LEASE + LOOKS)
+    await pass_time(clock, LOOKS + 1)
     assert sorted(witness.sids) == sorted(sids)
 
 
@@ -176,8 +171,10 @@ async def test_a_server_that_closes_lets_handlers_finish(
     await pass_time(clock, WINDOW + LOOKS + 1)
     closing = asyncio.create_task(server.manager.close())
     await settle()
+    assert not closing.done()
     witness.pause.set()
-    await closing
+    await settle()
+    assert closing.done(), "it waits for nothing else"
     assert witness.finished == [sid]
     assert server.store.performed["BurySession"] == 1
 
