@@ -65,6 +65,10 @@ class Draft:
 
     fields: tuple[tuple[bytes, bytes], ...]
 
+    def size(self) -> int:
+        """Bytes of field names and values."""
+        return sum(len(name) + len(value) for name, value in self.fields)
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:

@@ -101,6 +101,7 @@ class Runtime(Generic[F]):
             retention_ms=retention_ms,
             max_len=settings.max_len,
             timeout=settings.publish_timeout,
+            max_waiting_bytes=settings.max_waiting_bytes,
             on_appended=self._appended,
         )
         self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
