@@ -109,8 +109,8 @@ class Drafts:
         size = draft.size()
         if self.max_packet_bytes is not None and size > self.max_packet_bytes:
             raise EncodingError(
-                f"the packet has {size} bytes, more than max_packet_bytes ({self.max_packet_bytes}): send less at"
-                " once, or raise that setting on all servers"
+                f"the packet has {size} bytes, more than max_packet_bytes ({self.max_packet_bytes}):"
+                " send less at once, or raise that setting on all servers"
             )
         return draft
 

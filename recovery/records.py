@@ -129,7 +129,9 @@ class SavedSession:
     pid: Pid = field(repr=False)
     namespace: Namespace
     rooms: tuple[Room, ...]
-    data: Mapping[str, Any] = field(repr=False)  # the application's own; only its encodability is ours to know
+    data: Mapping[str, Any] = field(
+        repr=False
+    )  # the application's own; only its encodability is ours to know
     epoch: Epoch
     start: Offset
     position: Offset

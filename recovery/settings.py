@@ -59,10 +59,10 @@ class Settings:
             client that was closed cannot recover.
         log_max_entries: entries of the stream that this process keeps in memory for replays.
         log_max_bytes: bytes of them.
-        max_packet_bytes: bytes of one entry of the stream; emitting a larger one raises `EncodingError`, and one
-            that another program wrote is left out. The same on all servers.
-        max_session_bytes: bytes of one saved session; saving a larger one raises `EncodingError` or `SaveError`,
-            and one that another program wrote is refused.
+        max_packet_bytes: bytes of one entry of the stream; emitting a larger one raises `EncodingError`,
+            and one that another program wrote is left out. The same on all servers.
+        max_session_bytes: bytes of one saved session; saving a larger one raises `EncodingError` or
+            `SaveError`, and one that another program wrote is refused.
 
     >>> Settings(max_disconnection_duration=60.0).checkpoint_interval
     15.0

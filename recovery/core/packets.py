@@ -4,7 +4,7 @@
 never looks inside it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -78,7 +78,7 @@ class StoredEntry(Generic[F]):
         self.offset = entry.offset
         self.head = head
         self.size = entry.size()
-        self._fields = entry.fields
+        self._fields: Mapping[bytes, bytes] = entry.fields
         self._broadcast: Broadcast | None = None
         self._malformed = ""  # why there is none
         self._frames: dict[bool, Sequence[F]] = {}

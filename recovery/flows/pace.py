@@ -1,7 +1,7 @@
-"""Pace: how many entries to ask for at a time, so that a round trip does not bring more than memory can take.
+"""Pace: how many entries to ask for at a time, so that a round trip brings no more than memory can take.
 
-A store can bound a reply in entries only, not in bytes. So the first request is a small one, each may be twice
-as large as what came before it, and what came tells how large an entry is.
+A store can bound a reply in entries only, not in bytes. So the first request is a small one, each may be
+twice as large as what came before it, and what came tells how large an entry is.
 """
 
 from collections.abc import Sequence

@@ -16,7 +16,8 @@ local NUMBER, OFFSET, NAME = '^%d+$', '^%d+%-%d+$', '^[%w%p]+$'
 local FIELDS = { 'n', 'state', 'deadline', 'nsp', 'identity', 'epoch', 'nonce', 'proven', 'holder', 'since' }
 -- Longer numbers are none of ours: they would not be exact, nor come back as digits.
 local FORMS = {
-  { 1, NUMBER, 15 }, { 2, '^%l+$', 7 }, { 3, NUMBER, 15 }, { 8, OFFSET, 41 }, { 9, NAME, 100 }, { 10, NUMBER, 15 },
+  { 1, NUMBER, 15 }, { 2, NAME, 7 }, { 3, NUMBER, 15 }, { 8, OFFSET, 41 }, { 9, NAME, 100 }, { 10, NUMBER, 15 },
+  { 4, '', math.huge }, { 5, '', math.huge }, { 6, '', math.huge },
 }
 local STATES = { live = true, closing = true, away = true, ended = true }
 
