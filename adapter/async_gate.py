@@ -306,6 +306,8 @@ class Gate:
         except (SaveError, EncodingError) as exc:
             logger.warning("a client's session is not saved: %s", exc, extra={"event": "save.failed"})
             if recovered:  # it might have two owners: it has to come once more
+                if isinstance(exc, EncodingError):
+                    await self._process.sessions.end(client)  # else it would come, in vain, for ever
                 await seams.abort(self._server, client.connection.transport)
             return not recovered
         return True
