@@ -34,6 +34,9 @@ from recovery.stores import open_async_store
 
 __all__ = ["AsyncRecoveryManager"]
 
+_MOST_ACKS = 10_000
+"""Acknowledgements that one client may owe; the oldest is given up first."""
+
 
 class AsyncRecoveryManager(AsyncManager):
     """A client manager with connection state recovery, for an asyncio server.
@@ -323,7 +326,10 @@ class AsyncRecoveryManager(AsyncManager):
     def _ack_id(self, namespace: Namespace, sid: Sid, ack: AckRequest) -> int:
         """Note where an acknowledgement goes; its id is unlike any that another process gave this client."""
         ack_id = next(self._ack_ids)
-        self.callbacks.setdefault(sid, {})[ack_id] = partial(self._acknowledged, namespace, ack)
+        waiting = self.callbacks.setdefault(sid, {})
+        waiting[ack_id] = partial(self._acknowledged, namespace, ack)
+        if len(waiting) > _MOST_ACKS:  # a client need not answer, ever
+            del waiting[next(iter(waiting))]
         return ack_id
 
     async def _acknowledged(self, namespace: Namespace, ack: AckRequest, *args: Any) -> None:
@@ -331,7 +337,9 @@ class AsyncRecoveryManager(AsyncManager):
         if ack.server == runtime.server:
             await self._process.requests.acknowledge(ack.request_id, args)
         else:
-            await runtime.publish(runtime.drafts.acknowledge(namespace, ack.server, ack.request_id, args))
+            await self._process.answer(
+                lambda: runtime.drafts.acknowledge(namespace, ack.server, ack.request_id, args)
+            )
 
     async def _change_rooms_elsewhere(self, kind: Kind, namespace: str, sid: str, room: Room) -> None:
         runtime = self._process.runtime

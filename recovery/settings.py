@@ -32,6 +32,8 @@ class SettingsOptions(TypedDict, total=False):
     max_replay: int
     log_max_entries: int
     log_max_bytes: int
+    max_packet_bytes: int
+    max_session_bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +64,10 @@ class Settings:
             client that was closed cannot recover.
         log_max_entries: entries of the stream that this process keeps in memory for replays.
         log_max_bytes: bytes of them.
+        max_packet_bytes: bytes of one entry of the stream; emitting a larger one raises `EncodingError`,
+            and one that another program wrote is left out. The same on all servers.
+        max_session_bytes: bytes of one saved session; saving a larger one raises `EncodingError` or
+            `SaveError`, and one that another program wrote is refused.
 
     >>> Settings(max_disconnection_duration=60.0).checkpoint_interval
     15.0
@@ -85,6 +91,8 @@ class Settings:
     max_replay: int = 20_000
     log_max_entries: int = 100_000
     log_max_bytes: int = 64 * MEBIBYTE
+    max_packet_bytes: int = 16 * MEBIBYTE
+    max_session_bytes: int = 4 * MEBIBYTE
 
     def __post_init__(self) -> None:
         for setting in fields(self):
@@ -125,6 +133,8 @@ class Settings:
             "max_replay",
             "log_max_entries",
             "log_max_bytes",
+            "max_packet_bytes",
+            "max_session_bytes",
         }
         if name in whole:
             if not isinstance(value, int):

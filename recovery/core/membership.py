@@ -39,8 +39,9 @@ class Membership:
     ) -> None:
         self.sid = sid
         self.start = start
+        # Sorted, and none empty, whoever wrote it: it comes out of the store.
         self._changes: dict[Room, list[RoomChange]] = {
-            room: list(history) for room, history in (changes or {}).items()
+            room: sorted(history, key=_offset_of) for room, history in (changes or {}).items() if history
         }
 
     def contains(self, room: Room, offset: Offset) -> bool:

@@ -18,6 +18,8 @@ WHOLE = [
     "max_replay",
     "log_max_entries",
     "log_max_bytes",
+    "max_packet_bytes",
+    "max_session_bytes",
 ]
 SECONDS = [field.name for field in fields(Settings) if field.name not in [*NAMES, *WHOLE]]
 
