@@ -25,6 +25,9 @@ serve({
   reconnect({ id, url }) {
     find(id).reconnect(url);
   },
+  follow({ id, failover }) {
+    find(id).follow(failover);
+  },
   move({ id, url }) {
     find(id).move(url);
   },
