@@ -26,6 +26,7 @@ from recovery.commands import (
     Overtaken,
     Read,
     ReadBack,
+    RenewStream,
     Saved,
     SaveSession,
 )
@@ -96,11 +97,25 @@ class MemoryState:
         with self._lock:
             self._stream.entries.clear()
 
+    def lose_writes(self, after: Offset) -> None:
+        """Lose the entries after an offset, as a failover may; for tests and simulations."""
+        with self._lock:
+            self._stream.lose(after)
+
+    def lose_sessions(self) -> None:
+        """Lose all sessions and claims, as an eviction or a failover may; for tests and simulations."""
+        with self._lock:
+            self._claims.clear()
+
     def _execute(self, command: object, now: int) -> object:
         match command:
             case OpenStream():
                 if self._stream.ensure(command.candidate, now):
                     self._wake()
+                return self._stream.state(now)
+            case RenewStream():
+                self._stream.renew(command, now)
+                self._wake()
                 return self._stream.state(now)
             case GetStream():
                 return self._stream.state(now) if self._stream.entries else None
@@ -173,7 +188,7 @@ class MemoryState:
         refusal = _refusal(command, claim)
         if refusal is not None:
             return refusal
-        if claim is None:
+        if claim is None or command.number > claim.number:
             claim = self._claims[command.pid] = _Claim(command, since=now)
         claim.save(command, now)
         return Saved(value_missing=claim.value is None and command.state is not HolderState.ENDED)
@@ -206,6 +221,19 @@ class _Stream:
         self.epoch = candidate
         self.add(Draft(((b"epoch", candidate.encode()),)), now)
         return True
+
+    def renew(self, command: RenewStream, now: int) -> None:
+        self.ensure(command.candidate, now)
+        is_stale = self.epoch == command.stale
+        if is_stale:
+            self.epoch = command.candidate
+        if is_stale or self.last <= command.lost:
+            self.last = max(self.last, command.lost)
+            self.add(Draft(((b"epoch", self.epoch.encode()),)), now)
+
+    def lose(self, after: Offset) -> None:
+        del self.entries[bisect_right(self.entries, after, key=_offset_of) :]
+        self.last = min(self.last, after)
 
     def add(self, draft: Draft, now: int) -> Offset:
         following = Offset(self.last.ms, self.last.seq + 1)
@@ -300,7 +328,9 @@ def _refusal(command: SaveSession, claim: _Claim | None) -> Overtaken | None:
     """
     if claim is None:
         return None if command.create else Overtaken(0)
-    if claim.number != command.number or (command.create and claim.owner != command.owner):
+    if command.number > claim.number:
+        return None if command.create else Overtaken(claim.number)
+    if command.number < claim.number or command.owner != claim.owner:
         return Overtaken(claim.number)
     if claim.saved.state is HolderState.ENDED and command.state is not HolderState.ENDED:
         return Overtaken(0)
