@@ -207,6 +207,10 @@ class JsClient:
         """Connect again without waiting for the outcome."""
         await self._ask("reconnect", url=url)
 
+    async def give_up(self) -> None:
+        """Break off the TCP connection of an attempt to connect, however far that has come."""
+        await self._ask("giveUp")
+
     async def disconnect(self) -> None:
         """Leave for good: a DISCONNECT packet, then the transport closes if nobody else uses it."""
         mark = len(self.history)

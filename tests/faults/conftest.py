@@ -1,5 +1,6 @@
 """Fixtures of the tests that break real processes: servers of the test's own, and the clients of `tests.e2e`."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,10 +30,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run these tests in one event loop, the one that owns the Node process they share."""
+    """Run tests with JavaScript clients in one event loop, the one that owns the process of these clients."""
     here = Path(__file__).parent
     for item in items:
-        if item.path.is_relative_to(here) and pytest_asyncio.is_async_test(item):
+        if item.path.is_relative_to(here) and "js" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
@@ -57,8 +58,7 @@ async def open_nodes(store_url: str, js: JsClients) -> AsyncIterator[OpenNodes]:
     ) -> Nodes:
         mine = [Node(f"node-{number}") for number in range(1, count + 1)]
         nodes.extend(mine)
-        for each in mine:
-            await each.start()
+        await asyncio.gather(*(each.start() for each in mine))
         cluster = Nodes(mine, js, urls or [store_url] * count)
         opened.append(cluster)
         await cluster.open(recovery, server)

@@ -15,8 +15,12 @@ from recovery.offsets import parse_offset
 from recovery.records import Entry
 from tests.e2e.checker import Label, Seen, Sent, check, explain
 from tests.e2e.js_clients import JsClient
+from tests.faults.nodes import RECOVERY_SECONDS, Nodes
+from tests.waiting import async_wait_until
 
-__all__ = ["assert_nothing_lost", "assert_stored", "read_stream", "seen_by"]
+__all__ = ["assert_nothing_lost", "assert_stored", "assert_whole", "read_stream", "seen_by", "until_kept",
+    "until_more",
+]
 
 _CHUNK = 5000
 
@@ -45,6 +49,34 @@ def _numbered(entry: Entry, codec: PayloadCodec, event: str) -> list[Seen]:
         return []
     tag, number = args
     return [Seen(Label(tag, number), str(entry.offset))]
+
+
+async def until_kept(clients: Sequence[JsClient], count: int) -> None:
+    """Wait until each client has seen so many numbered packets."""
+    for client in clients:
+
+        async def has_enough(client: JsClient = client) -> bool:
+            return await client.kept_count() >= count
+
+        await async_wait_until(has_enough, timeout=RECOVERY_SECONDS, what=f"{client.name} has {count} packets")
+
+
+async def until_more(clients: Sequence[JsClient], more: int = 20) -> None:
+    """Wait until each client has seen so many more numbered packets than now: traffic flows to it."""
+    counts = [await client.kept_count() for client in clients]
+    for client, count in zip(clients, counts, strict=True):
+        await until_kept([client], count + more)
+
+
+async def assert_whole(cluster: Nodes, url: str, clients: Sequence[JsClient]) -> list[Seen]:
+    """Demand that each client saw all of the stream, once and in order; return that.
+
+    For clients that were connected before the first packet. Nothing may be emitted any more.
+    """
+    await cluster.settle(*clients)
+    truth = read_stream(url, cluster.app)
+    assert_nothing_lost(truth, {client.name: await seen_by(client) for client in clients})
+    return truth
 
 
 async def seen_by(client: JsClient) -> list[Seen]:

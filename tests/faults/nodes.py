@@ -69,9 +69,9 @@ class Node(HostProcess):
         os.kill(self.pid, signal.SIGCONT)
 
     async def stop(self) -> None:
-        """End the process for good, whatever state it is in."""
+        """End the process for good, whatever state it is in; at once, for it has nothing left to do."""
         if self.running:
-            self.thaw()
+            await self.kill()
         await super().stop()
         self._place.close()
 
@@ -166,6 +166,16 @@ class Nodes(Cluster):
         connected = await client.next(Connected, after=after, seconds=RECOVERY_SECONDS)
         assert connected.recovered, f"{client.name} was not recovered: it saw {client.history[-8:]}"
         return connected
+
+    async def wait_gone(self, server: Server, clients: Sequence[JsClient]) -> None:
+        """Wait until a server has nothing of clients that are elsewhere now."""
+        sids = [client.sid for client in clients]
+
+        async def gone() -> bool:
+            held = str(await server.residue())
+            return not any(sid in held for sid in sids)
+
+        await async_wait_until(gone, what=f"{server} has let go of its old clients")
 
     async def settle(self, *clients: JsClient) -> None:
         """Wait until clients, which are or will be connected, have everything that was emitted so far."""

@@ -110,6 +110,18 @@ export class DrivenClient {
     if (left) this.abandoned.push(left);
   }
 
+  // Break off an attempt to connect, however far it has come; resolves when the client knows.
+  giveUp() {
+    if (this.manager._readyState === "closed") return null;
+    return new Promise((resolve) => {
+      this.manager.once("close", () => resolve(null));
+      this.manager.once("error", () => resolve(null));
+      const ws = this.manager.engine.transport?.ws;
+      if (ws) ws.terminate();
+      else this.manager.engine.close();
+    });
+  }
+
   reconnect(url) {
     this.move(url);
     this.socket.connect();
