@@ -25,7 +25,7 @@ from recovery.core.replay_log import ReplayLog
 from recovery.drafts import Drafts
 from recovery.driver import run_async
 from recovery.entries import PayloadCodec
-from recovery.errors import StoreError, StoreUnavailableError
+from recovery.errors import PublishError, StoreError, StoreUnavailableError
 from recovery.flows.backfill import complete_log
 from recovery.flows.reading import Batch, read_on
 from recovery.flows.steps import AwaitPosition, AwaitRelease, Clock, CompleteLog, Pause, Publish, Vacate
@@ -105,6 +105,7 @@ class Runtime(Generic[F]):
         )
         self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._reader: asyncio.Task[None] | None = None
+        self._closed = False
         self._log_lock = asyncio.Lock()
         self._passing: list[tuple[Offset, int, asyncio.Future[None]]] = []
         self._tie = count()
@@ -141,6 +142,8 @@ class Runtime(Generic[F]):
 
     async def publish(self, draft: Draft) -> Offset:
         """Append an entry; raises `PublishError`."""
+        if self._closed:
+            raise PublishError("the packet was not stored: this server was closed", maybe_stored=False)
         return await self._publisher.publish(draft)
 
     async def passed(self, offset: Offset, patience: float) -> bool:
@@ -163,6 +166,7 @@ class Runtime(Generic[F]):
 
     async def close(self) -> None:
         """Write what is left to write, and stop reading. The runtime cannot be started again."""
+        self._closed = True  # or whoever goes on to emit would keep the publisher busy for ever
         await self._publisher.drain()
         await self.sessions.drain()
         if self._reader is not None:
