@@ -13,6 +13,7 @@ from typing import Any
 
 import aiohttp
 
+from tests.e2e import steps
 from tests.e2e.cluster import Cluster, HostProcess, Server
 from tests.e2e.js_clients import Connected, JsClient, JsClients
 from tests.waiting import async_wait_until
@@ -96,12 +97,16 @@ class Nodes(Cluster):
 
     Args:
         urls: of the store, one for each node: a test may put a proxy of its own before each.
+
+    Attributes:
+        closed: servers whose manager the test has closed; they emit nothing any more.
     """
 
     def __init__(self, nodes: Sequence[Node], clients: JsClients, urls: Sequence[str]) -> None:
         super().__init__(nodes, clients)
         self._urls = {node.name: url for node, url in zip(nodes, urls, strict=True)}
         self._spec: dict[str, Any] = {}
+        self.closed: list[Server] = []
 
     def node(self, server: Server) -> Node:
         """The process of a server."""
@@ -133,7 +138,15 @@ class Nodes(Cluster):
         """Start a process that has ended again, on its port, with the application in it."""
         await self.node(server).start()
         server.forget_log()
+        self.closed = [other for other in self.closed if other is not server]
         await self._open(server)
+
+    async def close_manager(self, server: Server, *, how: str = "close") -> None:
+        """Call ``manager.close()``, or ``sio.shutdown()``, as an application does before its process ends."""
+        self.closed.append(server)
+        await server.run(
+            steps.manager_method("close") if how == "close" else steps.server_method("shutdown")
+        )
 
     async def travellers(self, count: int, **options: Any) -> list[JsClient]:
         """Connect clients, round robin, which go to the next server whenever they lose their connection.
@@ -180,7 +193,9 @@ class Nodes(Cluster):
     async def settle(self, *clients: JsClient) -> None:
         """Wait until clients, which are or will be connected, have everything that was emitted so far."""
         mark = next(self._settles)
-        alive = next(server for server in self.servers if self.node(server).running)
+        alive = next(
+            server for server in self.servers if self.node(server).running and server not in self.closed
+        )
         for namespace in {client.namespace for client in clients}:
             await alive.emit("settle", mark, namespace=namespace)
         for client in clients:
