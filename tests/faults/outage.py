@@ -7,7 +7,7 @@ network lies between them and their server. Between a server and Redis lies a `P
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
@@ -43,7 +43,7 @@ async def until(predicate: Callable[[], T], what: str = "", *, seconds: float = 
 
 
 @contextmanager
-def short_timeouts(answer: float = 0.3) -> Iterator[None]:
+def short_timeouts(answer: float = 0.5) -> Generator[None]:
     """Let servers that are made within the block give up on a silent Redis soon."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(connections, "ANSWER_TIMEOUT", answer)

@@ -112,11 +112,11 @@ async def test_what_was_refused_for_too_long_was_certainly_not_stored(any_outage
 
 
 async def test_what_had_no_answer_for_too_long_may_be_stored(any_outage: Outage) -> None:
-    node = any_outage.node(publish_timeout=0.4)
-    await any_outage.connected(node)
+    node = any_outage.node(publish_timeout=0.6)
+    await node.sio.emit("packet", "before")
     any_outage.proxy.stall(Direction.TO_CLIENT)
     assert await outcomes(node, range(3)) == [True] * 3
-    assert any_outage.stored("packet") == [0, 1, 2], "this time it was, and once"
+    assert any_outage.stored("packet") == ["before", 0, 1, 2], "this time it was, and once"
 
 
 async def test_one_attempt_without_an_answer_is_remembered(outage: Outage) -> None:
@@ -132,8 +132,9 @@ async def test_one_attempt_without_an_answer_is_remembered(outage: Outage) -> No
 
 async def test_what_is_given_up_in_a_hang_and_arrives_after_it_disturbs_no_order(any_outage: Outage) -> None:
     """What was sent before the hang was noticed arrives at its end, in any order with what is sent then."""
-    node, other = any_outage.node(publish_timeout=0.4), any_outage.direct_node()
+    node, other = any_outage.node(publish_timeout=0.6), any_outage.direct_node()
     clients = [await any_outage.connected(node), await any_outage.connected(other)]
+    await node.sio.emit("packet", -1)
     any_outage.proxy.hang()
     said: list[bool | None] = []
     for start in (0, 10, 20):
@@ -196,7 +197,7 @@ async def test_a_command_that_was_given_up_and_arrives_late_comes_before_nothing
     any_outage: Outage,
 ) -> None:
     """A later emit is in the stream: behind it the late one would be out of order, so it is refused."""
-    node = any_outage.node(publish_timeout=0.4)
+    node = any_outage.node(publish_timeout=0.6)
     client = await any_outage.connected(node)
     holds = [any_outage.proxy.hold_command(b"packet-late") for _ in range(3)]
     with pytest.raises(PublishError) as caught:
