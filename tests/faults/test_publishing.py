@@ -113,7 +113,9 @@ async def test_what_was_refused_for_too_long_was_certainly_not_stored(any_outage
 
 async def test_what_had_no_answer_for_too_long_may_be_stored(any_outage: Outage) -> None:
     node = any_outage.node(publish_timeout=0.6)
+    client = await any_outage.connected(node)
     await node.sio.emit("packet", "before")
+    await until(lambda: client.got("packet"), "the reader waits on a connection of its own")
     any_outage.proxy.stall(Direction.TO_CLIENT)
     assert await outcomes(node, range(3)) == [True] * 3
     assert any_outage.stored("packet") == ["before", 0, 1, 2], "this time it was, and once"
