@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from recovery.errors import PublishError
+from recovery.stores.redis import connections, store
 from tests.faults.outage import Node, Outage, open_outage, ordered_once, short_timeouts, until
 from tests.faults.proxy import Direction
 from tests.faults.redis_process import RedisProcess
@@ -16,6 +17,14 @@ from tests.interleavings.harness import settle
 from tests.servers import SERVER_KINDS
 
 APPEND = b"packet"  # every event of these tests has it in its name, and so the script call that appends it
+DEFAULT_TIMEOUTS = [
+    (module, name, getattr(module, name))
+    for module, name in (
+        (connections, "ANSWER_TIMEOUT"),
+        (connections, "CONNECT_TIMEOUT"),
+        (store, "MAX_WAIT"),
+    )
+]
 LONGEST_REPLY = 60  # bytes: an array of an epoch, a number and an id
 
 
@@ -173,6 +182,19 @@ async def test_a_connection_that_falls_silent_is_given_up_and_the_emit_tried_on_
     assert strike.struck.is_set()
     await until(lambda: len(client.got("packet")) == 3)
     assert outage.stored("packet") == ordered_once(client, "packet") == [0, 1, 2]
+
+
+async def test_by_default_a_silent_connection_leaves_time_for_another_attempt(tmp_path: Path) -> None:
+    """A firewall that has forgotten a connection must not cost every packet of these seconds."""
+    with pytest.MonkeyPatch.context() as patch, RedisProcess("valkey", tmp_path) as redis:
+        for timeouts, name, value in DEFAULT_TIMEOUTS:
+            patch.setattr(timeouts, name, value)
+        async with open_outage(redis) as outage:
+            node = outage.node()
+            await outage.connected(node)
+            strike = outage.proxy.swallow_reply(to=APPEND, resets=False)
+            assert await outcomes(node, range(3)) == [None] * 3
+            assert strike.struck.is_set()
 
 
 @pytest.mark.parametrize("when", ["before-the-next", "after-the-next"])

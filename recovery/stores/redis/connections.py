@@ -33,11 +33,13 @@ __all__ = [
     "sync_connection",
 ]
 
-CONNECT_TIMEOUT = 5.0
+CONNECT_TIMEOUT = 2.0
 """Seconds until a connection must stand, its handshake included."""
 
-ANSWER_TIMEOUT = 5.0
-"""Seconds until an answer must have begun; long enough for a script that waits for a disk's fsync.
+ANSWER_TIMEOUT = 2.0
+"""Seconds until an answer must have begun; long enough for a script that waits for a disk's fsync, and short
+enough for another attempt on another connection within ``publish_timeout`` (5 s by default): a connection
+that a firewall has forgotten is silent for ever. Repeating is harmless, see `recovery.commands`.
 
 A read that blocks gets its own block time on top: a socket timeout below it would end every wait in
 an error (redis-py's default of 5 s does).
