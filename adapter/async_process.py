@@ -5,6 +5,7 @@ inside the running loop, and after any fork.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
@@ -22,11 +23,14 @@ from recovery.commands import AsyncStore
 from recovery.core.connection import Phase
 from recovery.core.saving import KEPT_MS
 from recovery.entries import JsonModule
-from recovery.errors import PublishError, StoreUnavailableError
+from recovery.errors import EncodingError, PublishError, StoreUnavailableError
 from recovery.flows.expiring import Terms, terms_of
+from recovery.records import Draft
 from recovery.settings import Settings
 
 __all__ = ["AsyncProcess", "handled_disconnect"]
+
+logger = logging.getLogger("recovery.effects")
 
 handled_disconnect: ContextVar[Client | None] = ContextVar("handled_disconnect", default=None)
 """The client whose disconnect handler is running."""
@@ -48,6 +52,7 @@ class AsyncProcess:
         front_end: carries out what the dispatcher leaves to do; None without a server.
         lost: told of a client whose session another server has taken.
         session_expired: the application's handler, or None.
+        closed: `close` was called; nobody may get in any more.
     """
 
     def __init__(self, store: AsyncStore, settings: Settings, json: JsonModule, ack_id: AckId) -> None:
@@ -66,7 +71,7 @@ class AsyncProcess:
         self._sessions: Sessions | None = None
         self._checkpoints: asyncio.Task[Any] | None = None
         self._expiry: asyncio.Task[Any] | None = None
-        self._closed = False
+        self.closed = False
 
     @property
     def runtime(self) -> Runtime[EioPacket]:
@@ -126,15 +131,28 @@ class AsyncProcess:
         except StoreUnavailableError as exc:
             raise PublishError(f"the packet was not stored: {exc}", maybe_stored=False) from exc
 
+    async def answer(self, make: Callable[[], Draft]) -> None:
+        """Append an answer to another server, where nobody can be told of a failure but the log.
+
+        Args:
+            make: returns the entry; what it is made of may come from a client or another program.
+        """
+        try:
+            await self.runtime.publish(make())
+        except (PublishError, EncodingError) as exc:
+            logger.warning("an answer is lost: %s", exc, extra={"event": "publish.failed"})
+
     def retention_ms(self) -> int:
         """How long entries, and sessions of live clients, are kept; see `Settings.retention_ms`."""
         return self.settings.retention_ms(*self._pings())
 
     async def close(self) -> None:
         """Close all connections, write what is left to write, and end all tasks. Harmless when repeated."""
-        if self._runtime is None or self._closed:
+        if self.closed:
             return
-        self._closed = True
+        self.closed = True
+        if self._runtime is None:
+            return
         for task in (self._checkpoints, self._expiry):
             if task is not None:
                 task.cancel()

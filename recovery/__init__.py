@@ -7,6 +7,7 @@ reasons, the record of a recovery, and the settings.
 from recovery.errors import (
     ConfigurationError,
     EncodingError,
+    LimitError,
     MalformedError,
     PublishError,
     RecoveryError,
@@ -23,6 +24,7 @@ __all__ = [
     "ConfigurationError",
     "EncodingError",
     "ExpiredSession",
+    "LimitError",
     "MalformedError",
     "Offset",
     "PublishError",

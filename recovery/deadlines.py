@@ -53,6 +53,7 @@ class ExpireSession(Command["Expired | NotYet | Gone"]):
         owner: the server that asks.
         nonce: random, one per attempt.
         grace_ms: a client whose claim was granted so short a time ago may still be on its way in.
+        max_bytes: a value of more is not read; the session counts as gone. None for no limit.
     """
 
     pid: Pid
@@ -60,6 +61,7 @@ class ExpireSession(Command["Expired | NotYet | Gone"]):
     nonce: str
     grace_ms: int
     lease_ms: int
+    max_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ class NotYet:
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """Reply to `ExpireSession`: it ended on purpose, or was buried, or the store has lost its value."""
+    """Reply to `ExpireSession`: it ended on purpose, or was buried, or its value is lost or too large."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ def save_command(
     whole: bool,
     create: bool = False,
     keep_ms: int = 0,
+    max_bytes: int | None = None,
 ) -> SaveSession:
     """Return the command that saves a connection's session.
 
@@ -45,11 +46,13 @@ def save_command(
         window_ms: how long the session lives once the client is away.
         linger_ms: how much longer it is known to have expired.
         retention_ms: how long it lives while the client is connected.
-        whole: write rooms and user session too, not only the proven position and the state.
+        whole: write rooms and user session too, not only the proven position and the state. Nothing of
+            them is kept of a session that ends.
         keep_ms: how long the value is kept beyond the session's life, unless it ends on purpose.
+        max_bytes: of the encoded session (setting ``max_session_bytes``); None for no limit.
 
     Raises:
-        EncodingError: the user session cannot be saved.
+        EncodingError: the session cannot be saved, or is too large.
     """
     assert connection.pid is not None, "only connections with a pid are saved"
     position = position if connection.ended_at is None else connection.ended_at
@@ -61,7 +64,7 @@ def save_command(
         namespace=connection.namespace,
         identity=connection.identity,
         epoch=connection.epoch,
-        value=_value(connection, position) if whole else None,
+        value=_value(connection, position, max_bytes) if whole and state is not HolderState.ENDED else None,
         proven=connection.proven,
         state=state,
         ttl_ms=retention_ms if state is HolderState.LIVE else window_ms,
@@ -82,7 +85,7 @@ def deadline_note(command: SaveSession) -> NoteDeadline | None:
     return NoteDeadline(command.pid, command.ttl_ms, command.keep_ms)
 
 
-def _value(connection: Connection[Any], position: Offset) -> bytes:
+def _value(connection: Connection[Any], position: Offset, max_bytes: int | None) -> bytes:
     membership = connection.membership
     assert connection.pid is not None, "only connections with a pid are saved"
     membership.settle(position, connection.proven)
@@ -97,5 +100,6 @@ def _value(connection: Connection[Any], position: Offset) -> bytes:
             start=membership.start,
             position=position,
             history=membership.changes(),
-        )
+        ),
+        max_bytes=max_bytes,
     )

@@ -47,12 +47,14 @@ class Terms:
         settle: how long the store must have answered without a failure before this server looks.
         grace_ms: how long a client that was granted its session may take to get in.
         linger_ms: how long a session is known to have expired after the handler has run.
+        max_bytes: of a saved session.
     """
 
     interval: float
     settle: float
     grace_ms: int
     linger_ms: int
+    max_bytes: int
 
 
 def terms_of(settings: Settings, ping_ms: int) -> Terms:
@@ -62,7 +64,7 @@ def terms_of(settings: Settings, ping_ms: int) -> Terms:
     before it is in.
 
     >>> terms_of(Settings(), 45_000)
-    Terms(interval=15.0, settle=20.0, grace_ms=52000, linger_ms=120000)
+    Terms(interval=15.0, settle=20.0, grace_ms=52000, linger_ms=120000, max_bytes=4194304)
     """
     admission = settings.takeover_timeout + settings.publish_timeout
     return Terms(
@@ -70,6 +72,7 @@ def terms_of(settings: Settings, ping_ms: int) -> Terms:
         settle=settings.checkpoint_interval + settings.publish_timeout,
         grace_ms=ping_ms + round(admission * 1000),
         linger_ms=settings.window_ms,
+        max_bytes=settings.max_session_bytes,
     )
 
 
@@ -109,7 +112,7 @@ def _look(terms: Terms) -> Flow[bool]:
 
 def see_off(pid: Pid, *, server: ServerId, nonce: str, terms: Terms) -> Flow[None]:
     """Take a session that is due, run the handler, and bury it; or note when to look at it again."""
-    expire = ExpireSession(pid, server, nonce, terms.grace_ms, _LEASE_MS)
+    expire = ExpireSession(pid, server, nonce, terms.grace_ms, _LEASE_MS, terms.max_bytes)
     try:
         reply: Expired | NotYet | Gone = yield from _asked(expire, attempts=3)
         if isinstance(reply, NotYet):

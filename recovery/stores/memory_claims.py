@@ -88,6 +88,8 @@ class Claim:
             return NotYet(due - now + 1)
         if self.value is None or self.value_until < now:
             return Gone()
+        if command.max_bytes is not None and len(self.value) > command.max_bytes:
+            return Gone()
         if not repeated:
             self.number, self.owner, self.nonce = self.number + 1, command.owner, command.nonce
             self.attempts += 1

@@ -268,6 +268,13 @@ async def test_a_session_that_ended_never_was_or_lost_its_value_is_gone(store: S
     assert await _reason(store, pid=Pid("ended")) is Reason.DISCONNECTED
 
 
+async def test_a_value_that_is_too_large_is_not_read(store: Subject, hand: Hand) -> None:
+    await store.execute(_kept(create=True, value=b"x" * 101))
+    await hand.age_sessions(31_000)
+    assert await store.execute(expire(max_bytes=100)) == Gone()
+    assert (await _expired(store, max_bytes=101)).attempt == 1
+
+
 async def test_a_live_session_that_lost_its_value_is_not_gone_yet(store: Subject, hand: Hand) -> None:
     """Its owner writes it anew with the next checkpoint."""
     await store.execute(_kept(create=True))

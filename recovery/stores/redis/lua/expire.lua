@@ -8,9 +8,10 @@
 -- ARGV[2]  nonce of this attempt; its repeat gets the same answer, and the lease anew
 -- ARGV[3]  grace for a client that was granted the session, ms
 -- ARGV[4]  lease, ms
+-- ARGV[5]  a value of more bytes is not read; -1 for no limit
 -- reply    {2, number, session, state, ms since the holder said so, attempts}
 --          {1, ms to wait}
---          {0}: it ended, was buried, or has lost its value
+--          {0}: it ended, was buried, or its value is lost or too large
 
 local claim = redis.call('HMGET', KEYS[2], 'n', 'state', 'deadline', 'claimed', 'nonce', 'leased', 'since',
   'attempts')
@@ -30,10 +31,11 @@ end
 if now <= due then
   return { 1, due - now + 1 }
 end
-local session = redis.call('GET', KEYS[1])
-if not session then
+local size, most = redis.call('STRLEN', KEYS[1]), tonumber(ARGV[5])
+if redis.call('EXISTS', KEYS[1]) == 0 or (most >= 0 and size > most) then
   return { 0 }
 end
+local session = redis.call('GET', KEYS[1])
 local number, attempts = tonumber(claim[1]), tonumber(claim[8] or 0)
 if not repeated then
   number, attempts = number + 1, attempts + 1
