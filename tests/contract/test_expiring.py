@@ -268,6 +268,21 @@ async def test_a_session_that_ended_never_was_or_lost_its_value_is_gone(store: S
     assert await _reason(store, pid=Pid("ended")) is Reason.DISCONNECTED
 
 
+async def test_who_left_is_gone_at_once(store: Subject) -> None:
+    """Nobody has to wait for a client that had been granted the session shortly before."""
+    await store.execute(_kept(create=True))
+    number = (await _claimed(store)).number
+    await store.execute(_kept(number=number, owner=ServerId("server-2"), state=HolderState.ENDED))
+    assert await store.execute(expire(grace_ms=60_000)) == Gone()
+
+
+async def test_a_checkpoint_keeps_the_value_as_long_as_a_save_does(store: Subject, hand: Hand) -> None:
+    await store.execute(_kept(create=True))
+    await store.execute(_kept(value=None))
+    await hand.age_sessions(31_000)
+    assert (await _expired(store)).value == b"session"
+
+
 async def test_a_value_that_is_too_large_is_not_read(store: Subject, hand: Hand) -> None:
     await store.execute(_kept(create=True, value=b"x" * 101))
     await hand.age_sessions(31_000)
