@@ -122,7 +122,7 @@ class SimulatedCluster(Adversity):
         for client in self.clients.values():
             client.returns = True
             client.auth = {**client.auth, "delay": 0.0, "refuse": False}
-            if client.connection is not None and client.connection.is_broken:
+            if client.connection is not None and not self._leads_anywhere(client.connection):
                 self.drop(client, "silent")
         while self.time < end:
             for client in self.clients.values():
@@ -303,8 +303,13 @@ class SimulatedCluster(Adversity):
         self.loop.call_outside(due, self._return, client, self._somewhere(client), attempt)
 
     def _return(self, client: SimulatedClient, server: str, attempt: int) -> None:
-        if client.connection is None and not client.ended and self._returns[client.name] == attempt:
+        waits = client.connection is None and client.returns and not client.ended
+        if waits and self._returns[client.name] == attempt:
             self.dial(client, server)
+
+    def _leads_anywhere(self, connection: Connection) -> bool:
+        server, _ = self._connections[connection.number]
+        return server.is_alive and not connection.is_broken
 
     def _somewhere(self, client: SimulatedClient) -> str:
         """The server that a client finds next, which may be one that is down."""
