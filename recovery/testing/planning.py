@@ -249,6 +249,10 @@ class _Author:
         self._steps.append(Lag(self._server(), self._chance.choice((0.0, 0.01, 0.1, 1.0))))
 
     def trim(self) -> None:
+        if self._chance.random() < 0.5:
+            self._steps.append(CutOff(self._server(), 8.0, refused=self._chance.random() < 0.5))
+            self.emit()
+            self._steps.append(Wait(0.5))
         self._steps.append(Trim(self._chance.choice((0.0, 0.05, 5.0))))
 
     def delete_stream(self) -> None:

@@ -109,7 +109,7 @@ def run(plan: Plan, *, application: Application = example_application) -> Outcom
         except Exception as exc:  # noqa: BLE001 - a defect of what is simulated, and to be shortened, too
             problems = [Problem("failed", f"the simulation failed: {exc!r}")]
         problems += [Problem(each.kind, str(each)) for each in check(cluster.history)]
-        problems += _judge(cluster)
+        problems += _judge(cluster, notice=sum(plan.ping))
         problems += [Problem("logged", f"logged: {message}") for message in logged]
         return _outcome(cluster, problems)
 
@@ -150,10 +150,13 @@ def _end_well(cluster: SimulatedCluster) -> list[Problem]:
     ]
 
 
-def _judge(cluster: SimulatedCluster) -> list[Problem]:
+def _judge(cluster: SimulatedCluster, *, notice: float) -> list[Problem]:
     attempts, settings = cluster.recorder.attempts, Settings(**cluster.settings)
     found = [Problem("wrong", text) for text in cluster.recorder.wrong]
-    found += [Problem("untrue", text) for text in find_untrue_refusals(attempts, cluster.faults, settings)]
+    found += [
+        Problem("untrue", text)
+        for text in find_untrue_refusals(attempts, cluster.faults, settings, notice=notice)
+    ]
     found += [Problem("uncaught", f"nobody caught {error}") for error in cluster.loop.errors]
     for operation in cluster.operations:
         if operation.error is not None and not isinstance(operation.error, RecoveryError):
