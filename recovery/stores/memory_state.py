@@ -3,7 +3,7 @@
 It is also the model of what the scripts of `recovery.stores.redis` do; both pass the same tests.
 
 1. Safe from any thread, for any number of stores of both colours at once.
-2. Time is ``time.time()``, read when a command runs; it may go backwards, offsets do not.
+2. Time is ``time.time()`` or the clock given, read when a command runs; it may go backwards, offsets do not.
 3. What expired is dropped while others are written, at a cost proportional to what was written.
 """
 
@@ -11,6 +11,7 @@ import threading
 import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
+from copy import copy, deepcopy
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
@@ -38,7 +39,7 @@ from recovery.records import Draft, Entry, Epoch, HolderState, Pid, ServerId, St
 from recovery.stores.memory_claims import Claim, refusal_of
 from recovery.stores.memory_deadlines import Deadlines
 
-__all__ = ["MemoryState"]
+__all__ = ["MemoryState", "Snapshot"]
 
 R = TypeVar("R")
 
@@ -54,9 +55,13 @@ class MemoryState:
     >>> state = MemoryState()
     >>> state.execute(OpenStream(Epoch("e1"))).epoch
     'e1'
+
+    Args:
+        clock: seconds since 1970, instead of ``time.time``; for simulations.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, clock: Callable[[], float] | None = None) -> None:
+        self._clock = clock
         self._lock = threading.RLock()
         self._stream = _Stream()
         self._claims: dict[Pid, Claim] = {}
@@ -74,7 +79,7 @@ class MemoryState:
         with self._lock:
             # Each branch of _execute returns the R that the command's class declares, which no type
             # of a match statement can say.
-            return cast(R, self._execute(command, _now_ms()))
+            return cast(R, self._execute(command, self._now_ms()))
 
     def wait_for(self, after: Offset, wake: Callable[[], None]) -> bool:
         """Call `wake` once, from any thread, when something was appended after an offset.
@@ -92,6 +97,31 @@ class MemoryState:
         """Take back a `wait_for`; harmless if it was called already."""
         with self._lock:
             self._waiters.discard(wake)
+
+    @property
+    def last(self) -> Offset:
+        """The offset of the newest entry that ever was in the stream."""
+        return self._stream.last
+
+    def snapshot(self) -> "Snapshot":
+        """What a replica has that gets no more writes from now on; for tests and simulations."""
+        with self._lock:
+            stream = copy(self._stream)
+            stream.entries = list(stream.entries)
+            claims = {pid: copy(claim) for pid, claim in self._claims.items()}
+            return Snapshot(stream, claims, dict(self._producers), deepcopy(self._deadlines))
+
+    def restore(self, snapshot: "Snapshot") -> None:
+        """Fail over to a replica: whatever it has not got never happened. Once for each snapshot."""
+        with self._lock:
+            self._stream, self._claims = snapshot.stream, snapshot.claims
+            self._producers, self._deadlines = snapshot.producers, snapshot.deadlines
+
+    def trim_stream(self, upto: Offset) -> None:
+        """Lose the entries up to an offset, as ``XTRIM`` does, but the last one."""
+        with self._lock:
+            entries = self._stream.entries
+            del entries[: min(len(entries) - 1, bisect_right(entries, upto, key=_offset_of))]
 
     def delete_stream(self) -> None:
         """Lose the stream as ``DEL`` loses it in Redis: its last offset and epoch stay known.
@@ -168,6 +198,9 @@ class MemoryState:
         )
         self._wake()
         return appended
+
+    def _now_ms(self) -> int:
+        return int((time.time() if self._clock is None else self._clock()) * 1000)
 
     def _wake(self) -> None:
         waiters, self._waiters = self._waiters, set()
@@ -316,8 +349,14 @@ class _Producer:
         )
 
 
-def _now_ms() -> int:
-    return int(time.time() * 1000)
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A copy of everything, to go back to."""
+
+    stream: _Stream
+    claims: dict[Pid, Claim]
+    producers: dict[ServerId, _Producer]
+    deadlines: Deadlines
 
 
 def _offset_of(entry: Entry) -> Offset:
