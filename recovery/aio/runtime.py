@@ -26,7 +26,7 @@ from recovery.core.tally import Tally
 from recovery.drafts import Drafts
 from recovery.driver import run_async
 from recovery.entries import PayloadCodec
-from recovery.errors import StoreError, StoreUnavailableError
+from recovery.errors import PublishError, StoreError, StoreUnavailableError
 from recovery.flows.backfill import complete_log
 from recovery.flows.pace import Pace
 from recovery.flows.reading import Batch, read_on
@@ -118,6 +118,7 @@ class Runtime(Generic[F]):
         self._reader: asyncio.Task[None] | None = None
         self._pace = Pace(settings.read_count)
         self._skips_said = 0.0  # when the log was last told what is left out, on the loop's clock
+        self._closed = False
         self._log_lock = asyncio.Lock()
         self._passing: list[tuple[Offset, int, asyncio.Future[None]]] = []
         self._tie = count()
@@ -154,6 +155,8 @@ class Runtime(Generic[F]):
 
     async def publish(self, draft: Draft) -> Offset:
         """Append an entry; raises `PublishError`."""
+        if self._closed:
+            raise PublishError("the packet was not stored: this server was closed", maybe_stored=False)
         return await self._publisher.publish(draft)
 
     async def passed(self, offset: Offset, patience: float) -> bool:
@@ -176,6 +179,7 @@ class Runtime(Generic[F]):
 
     async def close(self) -> None:
         """Write what is left to write, and stop reading. The runtime cannot be started again."""
+        self._closed = True  # or whoever goes on to emit would keep the publisher busy for ever
         await self._publisher.drain()
         await self.sessions.drain()
         if self._reader is not None:
