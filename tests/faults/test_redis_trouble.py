@@ -1,4 +1,4 @@
-"""What Redis does of its own: it evicts, forgets, fills up, turns read-only, and fails over to a copy that lags."""
+"""What Redis does of its own: it evicts, forgets, fills up, turns read-only, and fails over."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
