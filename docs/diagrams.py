@@ -52,6 +52,7 @@ TOUR = (
     "recovery/core/connection.py",
     "recovery/core/control.py",
     "recovery/core/effects.py",
+    "recovery/core/tally.py",
     "recovery/core/dispatcher.py",
     "recovery/core/replay.py",
     "recovery/core/decision.py",

@@ -3,7 +3,7 @@
 This is the heart of recovery, in the order in which it happens:
 
 1. Claim the session. The store refuses what cannot be had, and changes nothing then.
-2. Decide the *floor*: what the client certainly has. An offset beyond the stream's end is refused.
+2. Decide the *floor*: what the client certainly has. An offset that the stream does not know is refused.
 3. See that the replay log reaches back to the floor, or say that the stream was trimmed.
 4. Take over: put an entry into the stream that ends the old connection at one offset, wherever it is,
    and wait (here without limit, elsewhere for ``takeover_timeout``) for its disconnect handler.
@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
-from recovery.commands import Claimed, ClaimRefused, ClaimSession, Flow, GetStream
+from recovery.commands import Claimed, ClaimRefused, ClaimSession, Flow, GetStream, ReadBack
 from recovery.core.connection import Connection
 from recovery.core.decision import Presented, floor_of
 from recovery.core.dispatcher import Dispatcher
@@ -32,6 +32,7 @@ from recovery.flows.steps import AwaitPosition, AwaitRelease, CompleteLog, Publi
 from recovery.offsets import Offset
 from recovery.reasons import Reason
 from recovery.records import (
+    Entry,
     Epoch,
     HolderState,
     Namespace,
@@ -189,15 +190,23 @@ def _read_claim(claimed: Claimed, pid: Pid, newcomer: Newcomer[F]) -> _Claim:
 
 def _check(claim: _Claim, presented: Offset | None, dispatcher: Dispatcher[F]) -> Flow[Reason | None]:
     """Refuse what cannot be recovered, before anything happens to the old connection."""
+    if presented is not None and presented < claim.session.start:
+        presented = None  # of an earlier session, see `floor_of`
     if presented is not None and presented > dispatcher.position:
-        state: StreamState | None = yield GetStream()
-        if state is None or presented > state.last:
+        found: tuple[Entry, ...] = yield ReadBack(presented, 1)
+        if not found:
+            return Reason.OFFSET_TRIMMED
+        if found[0].offset != presented:
             return Reason.OFFSET_UNKNOWN
     needed = min(claim.floor, claim.applied)
     complete: bool = yield CompleteLog(needed)
-    if complete:
-        return None
-    return (yield from _why_incomplete(needed))
+    if not complete:
+        return (yield from _why_incomplete(needed))
+    if presented is not None and presented <= dispatcher.position and dispatcher.log.lacks(presented):
+        # There are older entries, but not the one that the client received last: the stream lost writes, and
+        # the servers that know may not have said so yet.
+        return Reason.OFFSET_UNKNOWN
+    return None
 
 
 def _why_incomplete(needed: Offset) -> Flow[Reason]:
