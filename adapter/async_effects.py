@@ -38,6 +38,7 @@ class AsyncEffects:
         self._clients = process.clients
         self._requests = process.requests
         self._background = process.background
+        self._slow: set[EioConnection] = set()
 
     def carry_out(self, effects: Sequence[Effect[EioPacket]]) -> None:
         """Do what dispatched entries ask for; whatever takes time, in tasks."""
@@ -53,7 +54,8 @@ class AsyncEffects:
                     self._replace_session(effect.connection)
                 case SessionWanted():
                     self._background.start(self._answer(effect))
-                case Overflowed():
+                case Overflowed() if effect.connection not in self._slow:  # once, not for each packet of a batch
+                    self._slow.add(effect.connection)
                     self._background.start(self._close_slow(effect.connection))
                 case SessionAnswer():
                     self._requests.answer(effect.request_id, effect.data)
@@ -153,7 +155,10 @@ class AsyncEffects:
             connection.sid,
             extra={"event": "client.slow", "sid": connection.sid},
         )
-        await seams.abort(self._server, connection.transport)
+        try:
+            await seams.abort(self._server, connection.transport)
+        finally:
+            self._slow.discard(connection)
 
     async def _publish(self, draft: Draft) -> None:
         try:

@@ -54,6 +54,7 @@ class Gate:
     def __init__(self, process: AsyncProcess, *, identity: Identity | None, wants_offsets: Predicate) -> None:
         server = process.server
         seams.check_server(server)
+        seams.watch_websockets(server)
         self.outcomes: Counter[str] = Counter()
         self._process = process
         self._server = server
@@ -145,6 +146,7 @@ class Gate:
         socket = seams.socket_of(self._server, eio_sid)
         if socket is not None and any(client.owned for client in away):
             seams.clear_queue(socket)  # they will be replayed: none may share a payload with CLOSE
+            seams.give_up(socket)
         work = self._process.background.start(self._see_off(eio_sid, reason, away))
         await asyncio.shield(work)  # a web server that stops may cancel us, but not what remains to be done
 

@@ -12,7 +12,7 @@ from tests.e2e.wire import Json, decode
 if TYPE_CHECKING:
     from tests.e2e.apps import App
 
-__all__ = ["StepError", "leftover_tasks", "perform", "residue", "start_flood", "stop_flood"]
+__all__ = ["StepError", "leftover_tasks", "perform", "residue", "start_flood", "stop_flood", "writers"]
 
 
 class StepError(Exception):
@@ -113,6 +113,14 @@ def residue(app: "App") -> dict[str, Json]:
         "callbacks": [str(sid) for sid in manager.callbacks],
         "binary_packets": list(app.sio._binary_packet),  # private, but nothing else shows this leak
     }
+
+
+def writers() -> int:
+    """Return how many tasks of python-engineio send to WebSockets."""
+    return sum(
+        "_websocket_handler.<locals>.writer" in getattr(task.get_coro(), "__qualname__", "")
+        for task in asyncio.all_tasks()
+    )
 
 
 def leftover_tasks() -> list[str]:

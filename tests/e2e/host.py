@@ -121,6 +121,10 @@ class Host:
         """Return what the application still holds of clients."""
         return actions.residue(self._apps[app])
 
+    async def do_writers(self) -> int:
+        """Return how many tasks send to WebSockets: one for each that is open, unless one hangs."""
+        return actions.writers()
+
     async def do_flood(self, app: str, **options: Any) -> None:
         """Start to emit numbered packets."""
         actions.start_flood(self._apps[app], **options)
@@ -201,6 +205,8 @@ def main() -> None:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a killed one's connections may linger
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # the test keeps the port for its successor
     listener.bind(("127.0.0.1", int(sys.argv[1]) if sys.argv[1:] else 0))
+    if size := os.environ.get("HOST_SEND_BUFFER"):  # connections inherit it: a slow client is felt soon
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, int(size))
     listener.listen(2048)
     config = uvicorn.Config(
         Host(collector),

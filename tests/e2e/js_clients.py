@@ -211,6 +211,10 @@ class JsClient:
         """Break off the TCP connection of an attempt to connect, however far that has come."""
         await self._ask("giveUp")
 
+    async def stall(self, *, on: bool = True) -> None:
+        """Stop reading from the WebSocket's TCP connection, or go on; nobody is told."""
+        await self._ask("stall", on=on)
+
     async def disconnect(self) -> None:
         """Leave for good: a DISCONNECT packet, then the transport closes if nobody else uses it."""
         mark = len(self.history)
@@ -325,7 +329,8 @@ class JsClients:
             name: shown in failures; numbered if absent.
             share: a client whose connection this one uses, too.
             **options: of ``node/client.js``: path, auth, transports, upgrade, reconnection (and its delays in
-                ms), parser, keep, ack, pid, offset, timeout, failover.
+                ms), parser, keep, ack, pid, offset, compress,
+                timeout, failover.
         """
         client = JsClient(self, name or f"client-{next(self._names)}", namespace)
         self._clients[client.name] = client

@@ -28,6 +28,9 @@ serve({
   giveUp({ id }) {
     return find(id).giveUp();
   },
+  stall(request) {
+    find(request.id).stall(request);
+  },
   follow({ id, failover }) {
     find(id).follow(failover);
   },
