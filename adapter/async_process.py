@@ -5,6 +5,7 @@ inside the running loop, and after any fork.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
@@ -20,10 +21,13 @@ from recovery.aio.runtime import FrontEnd, Runtime
 from recovery.commands import AsyncStore
 from recovery.core.connection import Phase
 from recovery.entries import JsonModule
-from recovery.errors import PublishError, StoreUnavailableError
+from recovery.errors import EncodingError, PublishError, StoreUnavailableError
+from recovery.records import Draft
 from recovery.settings import Settings
 
 __all__ = ["AsyncProcess", "handled_disconnect"]
+
+logger = logging.getLogger("recovery.effects")
 
 handled_disconnect: ContextVar[Client | None] = ContextVar("handled_disconnect", default=None)
 """The client whose disconnect handler is running."""
@@ -116,6 +120,17 @@ class AsyncProcess:
             await self.runtime.start()
         except StoreUnavailableError as exc:
             raise PublishError(f"the packet was not stored: {exc}", maybe_stored=False) from exc
+
+    async def answer(self, make: Callable[[], Draft]) -> None:
+        """Append an answer to another server, where nobody can be told of a failure but the log.
+
+        Args:
+            make: returns the entry; what it is made of may come from a client or another program.
+        """
+        try:
+            await self.runtime.publish(make())
+        except (PublishError, EncodingError) as exc:
+            logger.warning("an answer is lost: %s", exc, extra={"event": "publish.failed"})
 
     def retention_ms(self) -> int:
         """How long entries, and sessions of live clients, are kept; see `Settings.retention_ms`."""

@@ -245,6 +245,8 @@ class Proxy:
         self._tasks.add(task)
         pipe = _Pipe(self, reader, writer)
         self._pipes.add(pipe)
+        if self._listener is None:
+            pipe.reset()  # it came in the moment in which we began to refuse
         try:
             await pipe.run()
         except asyncio.CancelledError:
