@@ -11,6 +11,9 @@ This is the heart of recovery, in the order in which it happens:
 6. In one step, replay what was missed into a held connection, and join the dispatcher: from there on
    nothing can be missed or doubled.
 
+A command that the store does not answer is repeated for ``publish_timeout``: a reply that was lost, or a
+store that restarts, costs a moment and no session.
+
 A refusal at any step gives the client a fresh session and the application a reason, and leaves the old
 session to be claimed again until its deadline.
 """
@@ -28,6 +31,7 @@ from recovery.core.membership import Membership
 from recovery.core.replay import find_missed
 from recovery.drafts import Drafts
 from recovery.errors import MalformedError, StoreError
+from recovery.flows.insisting import insist
 from recovery.flows.steps import AwaitPosition, AwaitRelease, CompleteLog, Publish, Vacate
 from recovery.offsets import Offset
 from recovery.reasons import Reason
@@ -125,7 +129,7 @@ def _recover(
     epoch: Epoch,
     settings: Settings,
 ) -> Flow[Connection[F] | Reason]:
-    reply: Claimed | ClaimRefused = yield ClaimSession(
+    command = ClaimSession(
         pid,
         newcomer.namespace,
         newcomer.identity,
@@ -134,6 +138,7 @@ def _recover(
         newcomer.nonce,
         settings.max_session_bytes,
     )
+    reply: Claimed | ClaimRefused = yield from insist(command, timeout=settings.publish_timeout)
     if isinstance(reply, ClaimRefused):
         if reply.detail:
             logger.warning("no recovery: %s", reply.detail, extra={"event": "recover.failed"})
@@ -143,7 +148,7 @@ def _recover(
     except MalformedError as exc:
         logger.warning("no recovery: %s", exc, extra={"event": "recover.failed"})
         return Reason.SESSION_UNKNOWN
-    refusal = yield from _check(claim, newcomer.presented.offset, dispatcher)
+    refusal = yield from _check(claim, newcomer.presented.offset, dispatcher, settings.publish_timeout)
     if refusal is not None:
         return refusal
     moved_at = yield from _take_over(claim, dispatcher, drafts, settings)
@@ -173,17 +178,19 @@ def _read_claim(claimed: Claimed, pid: Pid, newcomer: Newcomer[F]) -> _Claim:
     )
 
 
-def _check(claim: _Claim, presented: Offset | None, dispatcher: Dispatcher[F]) -> Flow[Reason | None]:
+def _check(
+    claim: _Claim, presented: Offset | None, dispatcher: Dispatcher[F], timeout: float
+) -> Flow[Reason | None]:
     """Refuse what cannot be recovered, before anything happens to the old connection."""
     if presented is not None and presented > dispatcher.position:
-        state: StreamState | None = yield GetStream()
+        state: StreamState | None = yield from insist(GetStream(), timeout=timeout)
         if state is None or presented > state.last:
             return Reason.OFFSET_UNKNOWN
     needed = min(claim.floor, claim.applied)
-    complete: bool = yield CompleteLog(needed)
+    complete: bool = yield from insist(CompleteLog(needed), timeout=timeout)
     if complete:
         return None
-    state = yield GetStream()
+    state = yield from insist(GetStream(), timeout=timeout)
     held_by_stream = state is not None and state.first <= needed
     return Reason.REPLAY_TOO_LARGE if held_by_stream else Reason.OFFSET_TRIMMED
 
