@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from recovery.errors import PublishError
 from tests.e2e.steps import Step
-from tests.e2e.wire import Json, decode
+from tests.e2e.wire import Json, decode, encode
 
 if TYPE_CHECKING:
     from tests.e2e.apps import App
@@ -58,6 +58,10 @@ async def _perform_one(app: "App", step: Step, sid: str | None) -> Json:
         case "gate":
             await app.note("gate", step["name"], sid or "")
             await app.gates[step["name"]].wait()
+            return None
+        case "tell_recovery":
+            record = encode(app.recovery(sid or "", "/"))
+            await app.sio.emit("recovery", record, to=sid, ignore_queue=True)
             return None
         case "recovery":
             return app.recovery(_fill_in(app, step["sid"], sid), step["namespace"])

@@ -184,6 +184,10 @@ class JsClient:
         await self._ask("drop", how=how)
         return await self.next(Disconnected, after=mark)
 
+    async def lose(self, how: Drop) -> None:
+        """Lose the connection, if there is one; what comes of it is the client's own affair."""
+        await self._ask("lose", how=how)
+
     async def bounce(self, url: str | None = None, how: Drop = "close") -> Connected:
         """Lose the connection and connect again at once, in the same turn of the client's event loop."""
         mark = len(self.history)

@@ -7,12 +7,13 @@ import { decode, encode, report } from "./wire.js";
 export class DrivenClient {
   // options: url, path, nsp, auth, transports, upgrade, reconnection (delays in ms), parser, extraHeaders,
   // keep (names of events that are counted and kept here instead of being reported one by one),
-  // ack (see setAck), compress, timeout (ms for a connection to open), failover: { urls, delay } (whenever the connection
+  // marks (keep a line "fresh" for each connect that is not a recovery), ack (see setAck), compress, timeout (ms for a connection to open), failover: { urls, delay } (whenever the connection
   // is lost or cannot be made, it goes to the next of these servers after so many ms). With `manager`, another client's, both share one connection.
   constructor(id, options, manager) {
     this.id = id;
     this.keep = new Set(options.keep ?? []);
     this.kept = [];
+    this.marks = options.marks ?? false;
     this.sequence = 0;
     this.abandoned = [];
     this.failover = options.failover ?? null;
@@ -34,7 +35,10 @@ export class DrivenClient {
 
   #watch() {
     const { socket, manager } = this;
-    socket.on("connect", () => this.#tell("connect", this.state()));
+    socket.on("connect", () => {
+      if (this.marks && !socket.recovered) this.kept.push(["fresh", this.kept.length, null]);
+      this.#tell("connect", this.state());
+    });
     socket.on("disconnect", (reason) => {
       this.#tell("disconnect", { reason, lastOffset: socket._lastOffset ?? null });
       if (reason !== "io client disconnect") this.#goOn();

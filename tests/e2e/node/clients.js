@@ -22,6 +22,10 @@ serve({
   drop(request) {
     find(request.id).lose(request);
   },
+  lose({ id, how }) {
+    const client = find(id);
+    if (client.socket.connected) client.lose({ how });
+  },
   reconnect({ id, url }) {
     find(id).reconnect(url);
   },
