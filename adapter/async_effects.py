@@ -53,7 +53,7 @@ class AsyncEffects:
                     self._replace_session(effect.connection)
                 case SessionWanted():
                     self._background.start(self._answer(effect))
-                case Overflowed() if effect.connection not in self._slow:  # once, not for each packet of a batch
+                case Overflowed() if effect.connection not in self._slow:  # else for each packet of a batch
                     self._slow.add(effect.connection)
                     self._background.start(self._close_slow(effect.connection))
                 case SessionAnswer():
@@ -146,6 +146,11 @@ class AsyncEffects:
         await self._process.answer(
             lambda: session(connection.namespace, request.server, request.request_id, connection.user_session)
         )
+
+    def _overflowed(self, connection: EioConnection) -> None:
+        if connection not in self._slow:  # once, and not for each packet of a batch
+            self._slow.add(connection)
+            self._background.start(self._close_slow(connection))
 
     async def _close_slow(self, connection: EioConnection) -> None:
         logger.warning(

@@ -12,8 +12,9 @@ What is relied on:
 - manager: ``rooms``, ``pending_connect`` and the ``basic_*`` methods keep the tables.
 - Engine.IO socket: ``queue`` is what its transport sends, first in, first out; ``closing`` and ``closed``
   tell its end; every PING goes through ``send``, and ``schedule_ping`` is called for every PONG.
-- Engine.IO server: ``_async["websocket"]`` makes what carries a WebSocket, from the socket's bound method; one
-  task of the socket calls its ``send``, others its ``wait``; an exception ends either, and with it the socket.
+- Engine.IO server: ``_async["websocket"]`` makes what carries a WebSocket, from the socket's bound method.
+  One task of the socket calls its ``send``, others its ``wait``; an exception ends either, and with it the
+  socket.
 """
 
 import asyncio
@@ -200,53 +201,57 @@ _websockets: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()  # what carries a
 _CLOSE_PATIENCE = 5.0  # seconds for which the word to close may wait behind what the client does not take
 
 
+class _WatchedWebSocket:
+    """Mixed into what carries a WebSocket: it knows which tasks are in it, and can end them."""
+
+    def __init__(self, handler: Any, *args: Any) -> None:
+        super().__init__(handler, *args)  # type: ignore[call-arg]  # of the class that this is mixed into
+        self.given_up = False
+        self.sender: asyncio.Task[Any] | None = None
+        self.reader: asyncio.Task[Any] | None = None
+        _websockets[handler.__self__] = self
+
+    async def send(self, message: Any) -> None:
+        """Send a packet; waits while the client does not take it."""
+        self.sender = asyncio.current_task()
+        try:
+            await super().send(message)  # type: ignore[misc]  # as above
+        finally:
+            self.sender = None
+
+    async def wait(self) -> Any:
+        """Wait for the client's next packet."""
+        self.reader = asyncio.current_task()
+        try:
+            return await super().wait()  # type: ignore[misc]  # as above
+        finally:
+            self.reader = None
+
+    async def close(self) -> None:
+        """Say that it is closed, and be patient with the client, but not for ever."""
+        if self.given_up:
+            return
+        try:
+            async with asyncio.timeout(_CLOSE_PATIENCE):
+                await super().close()  # type: ignore[misc]  # as above
+        except TimeoutError:
+            self.end()
+
+    def end(self) -> None:
+        """End the tasks that are in it, and the connection, without a word to the client."""
+        self.given_up = True
+        for task in (self.sender, self.reader):
+            if task is not None:
+                task.cancel()
+        _reset(self)
+
+
 def watch_websockets(server: Any) -> None:
     """Have the WebSockets of a server be such that `give_up` can end them. Once per server."""
     base = server.eio._async["websocket"]
-    if base is None:
-        return
-
-    class WatchedWebSocket(base):
-        """A WebSocket that knows which tasks are in it, and can do without its client's consent."""
-
-        def __init__(self, handler: Any, *args: Any) -> None:
-            super().__init__(handler, *args)
-            self.given_up = False
-            self.sender: asyncio.Task[Any] | None = None
-            self.reader: asyncio.Task[Any] | None = None
-            _websockets[handler.__self__] = self
-
-        async def send(self, message: Any) -> None:
-            self.sender = asyncio.current_task()
-            try:
-                await super().send(message)
-            finally:
-                self.sender = None
-
-        async def wait(self) -> Any:
-            self.reader = asyncio.current_task()
-            try:
-                return await super().wait()
-            finally:
-                self.reader = None
-
-        async def close(self) -> None:
-            if self.given_up:
-                return
-            try:
-                async with asyncio.timeout(_CLOSE_PATIENCE):
-                    await super().close()
-            except TimeoutError:
-                self.end()
-
-        def end(self) -> None:
-            self.given_up = True
-            for task in (self.sender, self.reader):
-                if task is not None:
-                    task.cancel()
-            _reset(self)
-
-    server.eio._async = {**server.eio._async, "websocket": WatchedWebSocket}
+    if base is not None:
+        watched = type("WatchedWebSocket", (_WatchedWebSocket, base), {})
+        server.eio._async = {**server.eio._async, "websocket": watched}
 
 
 def give_up(socket: Any) -> None:

@@ -247,7 +247,7 @@ class JsClient:
         await self._ask("pose", **identity)
 
     async def follow(self, urls: Sequence[str], *, delay: float = 0.0) -> None:
-        """Go to the next of these servers whenever the connection is lost, `delay` seconds later; none: stay."""
+        """Go to the next of these servers `delay` seconds after each loss of the connection; none: stay."""
         failover = {"urls": list(urls), "delay": 1000 * delay} if urls else None
         await self._ask("follow", failover=failover)
 

@@ -6,12 +6,14 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
 from tests.e2e.cluster import Server
-from tests.e2e.js_clients import JsClient
+from tests.e2e.js_clients import Drop, JsClient
 from tests.faults.nodes import Nodes
 from tests.faults.proxy import Proxy
 from tests.faults.redis_process import RedisProcess
 
 __all__ = ["Chaos"]
+
+WAYS: Sequence[Drop] = ("close", "abrupt", "silent")
 
 
 class Chaos:
@@ -22,12 +24,12 @@ class Chaos:
         store: the process that they share.
         links: proxies between the servers and the store.
         networks: proxies between the clients and the servers.
+        clients: whose connections are dropped.
         seed: of all dice.
 
     Attributes:
         events: how often what happened.
-        emitted: the tags of all floods that were begun, and how many packets of each were confirmed or
-            doubtful; -1 if its server was killed, and only the stream knows.
+        floods: what each server emits now.
     """
 
     def __init__(
@@ -132,5 +134,4 @@ class Chaos:
         dice.choice(self._networks).reset()
 
     async def _drop_client(self, dice: random.Random) -> None:
-        how = dice.choice(("close", "abrupt", "silent"))
-        await dice.choice(self._clients).lose(how)
+        await dice.choice(self._clients).lose(dice.choice(WAYS))

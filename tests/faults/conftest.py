@@ -1,4 +1,4 @@
-"""Fixtures of the tests that break real processes: servers of the test's own, and the clients of `tests.e2e`."""
+"""Fixtures of tests that break real processes: servers of their own, and the clients of `tests.e2e`."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence

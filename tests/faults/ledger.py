@@ -66,7 +66,9 @@ async def until_kept(clients: Sequence[JsClient], count: int) -> None:
         async def has_enough(client: JsClient = client) -> bool:
             return await client.kept_count() >= count
 
-        await async_wait_until(has_enough, timeout=RECOVERY_SECONDS, what=f"{client.name} has {count} packets")
+        await async_wait_until(
+            has_enough, timeout=RECOVERY_SECONDS, what=f"{client.name} has {count} packets"
+        )
 
 
 async def until_more(clients: Sequence[JsClient], more: int = 20) -> None:

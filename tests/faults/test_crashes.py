@@ -8,7 +8,6 @@ import pytest
 
 from tests.e2e import steps
 from tests.e2e.js_clients import Connected, Disconnected
-from tests.faults.conftest import OpenNodes
 from tests.faults.ledger import assert_stored, assert_whole, until_more
 from tests.faults.nodes import RECOVERY_SECONDS, Nodes
 
@@ -108,9 +107,9 @@ async def test_a_reconnection_cut_at_any_moment_leaves_the_session_recoverable(
     await assert_whole(cluster, store_url, [client])
 
 
-async def test_a_claim_of_a_client_that_left_for_good_is_not_made_for_it(open_nodes: OpenNodes) -> None:
-    """What a killed server left behind lasts for the window only, and a client that ends its session ends it."""
-    cluster = await open_nodes(2)
+async def test_a_client_that_leaves_for_good_ends_the_session_that_a_killed_server_left(
+    cluster: Nodes,
+) -> None:
     client = await cluster.client()
     await cluster.kill(cluster.first)
     await client.until(lambda: bool(client.all(Disconnected)), "the end", seconds=RECOVERY_SECONDS)

@@ -117,7 +117,9 @@ async def test_a_network_that_dies_silently_under_a_client_costs_nothing(
         network.stall(Direction.TO_SERVER)
         await cluster.first.wait_log("disconnect-done", client.sid, count=2, seconds=RECOVERY_SECONDS)
         await cluster.wait_gone(cluster.first, [client])
-        await client.until(lambda: len(client.all(Disconnected)) == 2, "its own notice", seconds=RECOVERY_SECONDS)
+        await client.until(
+            lambda: len(client.all(Disconnected)) == 2, "its own notice", seconds=RECOVERY_SECONDS
+        )
         await cluster.come_back(client, cluster.first)
         await until_more([client])
         await network.forward()  # what lay in the dead connection arrives where nobody listens any more

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.checker import Label, Seen, Sent, check, explain
+from tests.e2e.checker import Sent, check, explain
 from tests.e2e.cluster import Server
 from tests.e2e.js_clients import Connected, JsClient
 from tests.faults.conftest import OpenNodes

@@ -3,6 +3,7 @@
 ``SOAK_SECONDS`` sets for how long (by hand: 600), ``SOAK_SEED`` repeats a run's dice.
 """
 
+import itertools
 import os
 import random
 from collections import Counter
@@ -85,7 +86,7 @@ def _refusals_of(client: JsClient) -> Counter[str]:
     records = [record for record in client.payloads("recovery") if not record["recovered"]]
     reasons = [record["reason"] for record in records[1:]]
     without_pid = sum(
-        before.pid is None for before, after in zip(connects, connects[1:], strict=False) if not after.recovered
+        before.pid is None for before, after in itertools.pairwise(connects) if not after.recovered
     )
     assert reasons.count(None) <= without_pid, f"{client.name} had a pid, and was taken for a stranger"
     return Counter("no pid" if reason is None else reason for reason in reasons)

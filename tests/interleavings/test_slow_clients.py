@@ -15,7 +15,7 @@ def _tasks_of_websockets() -> int:
 
 
 async def test_nothing_is_left_of_a_websocket_whose_client_does_not_read(world: World) -> None:
-    """Its writer hung in the middle of a packet, with all others in its hands, for as long as TCP had patience."""
+    """Its writer hung in the middle of a packet, with all others in its hands, until TCP gave up."""
     server = world.server(max_client_buffer=10)
     reading = await world.connected(server)
     before = _tasks_of_websockets()
