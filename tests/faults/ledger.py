@@ -6,6 +6,7 @@ this order; whatever a client saw is compared with that.
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import redis
 
@@ -39,6 +40,7 @@ def read_stream(url: str, stream: str, event: str = "n") -> list[Seen]:
     packets: list[Seen] = []
     first = "-"
     with redis.Redis.from_url(url) as client:
+        entries: Any  # redis-py's types are those of both colours at once
         while entries := client.xrange(stream, min=first, count=_CHUNK):
             for offset, fields in entries:
                 packets += _numbered(Entry(parse_offset(offset.decode()), fields), codec, event)

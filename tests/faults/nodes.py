@@ -170,7 +170,7 @@ class Nodes(Cluster):
         places = list(urls) or [server.url for server in self.servers]
 
         async def one(number: int) -> JsClient:
-            chosen = {
+            chosen: dict[str, Any] = {
                 "keep": ["n"],
                 "transports": ["polling" if number % 5 == 4 else "websocket"],
                 "timeout": 3000,
