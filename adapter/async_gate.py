@@ -56,6 +56,7 @@ class Gate:
     def __init__(self, process: AsyncProcess, *, identity: Identity | None, wants_offsets: Predicate) -> None:
         server = process.server
         seams.check_server(server)
+        seams.watch_websockets(server)
         self.outcomes: Counter[str] = Counter()
         self._process = process
         self._server = server
@@ -82,7 +83,7 @@ class Gate:
         if not seams.accepts(self._server, name):
             await self._connect(eio_sid, namespace, data)
             return
-        if self._process.closed:
+        if not self._may_let_in(eio_sid):
             await seams.abort(self._server, eio_sid)  # its client tries again, and finds another server
             return
         place = (eio_sid, name)
@@ -97,7 +98,7 @@ class Gate:
             except Exception:  # of the settings `identity` and `wants_offsets`
                 await self._refuse(eio_sid, name)
                 raise
-            if self._process.closed or not seams.is_open(self._server, eio_sid):
+            if not self._may_let_in(eio_sid):
                 self._process.runtime.dispatcher.end(client.connection)
                 self._clients.remove(client)
                 await seams.abort(self._server, eio_sid)
@@ -148,6 +149,7 @@ class Gate:
         socket = seams.socket_of(self._server, eio_sid)
         if socket is not None and any(client.owned for client in away):
             seams.clear_queue(socket)  # they will be replayed: none may share a payload with CLOSE
+            seams.give_up(socket)
         work = self._process.background.start(self._see_off(eio_sid, reason, away))
         await asyncio.shield(work)  # a web server that stops may cancel us, but not what remains to be done
 
@@ -193,6 +195,10 @@ class Gate:
             return None
         finally:
             handled_disconnect.reset(token)
+
+    def _may_let_in(self, eio_sid: str) -> bool:
+        """Whether this server serves, and the transport is open."""
+        return not self._process.closed and seams.is_open(self._server, eio_sid)
 
     async def _admit(self, eio_sid: str, namespace: Namespace, presented: Presented, auth: Any) -> Client:
         environ = self._server.environ.get(eio_sid, {})

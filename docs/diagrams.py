@@ -58,6 +58,7 @@ TOUR = (
     "recovery/core/decision.py",
     "recovery/core/saving.py",
     "recovery/flows/steps.py",
+    "recovery/flows/insisting.py",
     "recovery/flows/publishing.py",
     "recovery/flows/reading.py",
     "recovery/flows/backfill.py",

@@ -11,6 +11,9 @@ This is the heart of recovery, in the order in which it happens:
 6. In one step, replay what was missed into a held connection, and join the dispatcher: from there on
    nothing can be missed or doubled.
 
+A command that the store does not answer is repeated for ``publish_timeout``: a reply that was lost, or a
+store that restarts, costs a moment and no session.
+
 A refusal at any step gives the client a fresh session and the application a reason, and leaves the old
 session to be claimed again until its deadline.
 """
@@ -28,6 +31,7 @@ from recovery.core.membership import Membership
 from recovery.core.replay import find_missed
 from recovery.drafts import Drafts
 from recovery.errors import MalformedError, StoreError
+from recovery.flows.insisting import insist
 from recovery.flows.steps import AwaitPosition, AwaitRelease, CompleteLog, Publish, Vacate
 from recovery.offsets import Offset
 from recovery.reasons import Reason
@@ -132,7 +136,7 @@ def _recover(
     epoch: Epoch,
     settings: Settings,
 ) -> Flow[Connection[F] | Reason]:
-    reply: Claimed | ClaimRefused = yield ClaimSession(
+    command = ClaimSession(
         pid,
         newcomer.namespace,
         newcomer.identity,
@@ -141,6 +145,7 @@ def _recover(
         newcomer.nonce,
         settings.max_session_bytes,
     )
+    reply: Claimed | ClaimRefused = yield from insist(command, timeout=settings.publish_timeout)
     if isinstance(reply, ClaimRefused):
         if reply.detail:
             logger.warning("no recovery: %s", reply.detail, extra={"event": "recover.failed"})
@@ -150,7 +155,7 @@ def _recover(
     except MalformedError as exc:
         logger.warning("no recovery: %s", exc, extra={"event": "recover.failed"})
         return Reason.SESSION_UNKNOWN
-    refusal = yield from _check(claim, newcomer.presented.offset, dispatcher)
+    refusal = yield from _check(claim, newcomer.presented.offset, dispatcher, settings.publish_timeout)
     if refusal is not None:
         return refusal
     moved_at = yield from _take_over(claim, dispatcher, drafts, settings)
@@ -169,10 +174,11 @@ def _recover(
         outcome = _restore(newcomer, pid, claim, membership, dispatcher, settings)
         if outcome is not None:
             return outcome
-        complete: bool = yield CompleteLog(needed)  # a gap before what this client needs, or the log is full
+        # There is a gap before what this client needs, or the log is full.
+        complete: bool = yield from insist(CompleteLog(needed), timeout=settings.publish_timeout)
         if not complete:
             break
-    return (yield from _why_incomplete(needed))
+    return (yield from _why_incomplete(needed, settings.publish_timeout))
 
 
 def _read_claim(claimed: Claimed, pid: Pid, newcomer: Newcomer[F]) -> _Claim:
@@ -188,20 +194,22 @@ def _read_claim(claimed: Claimed, pid: Pid, newcomer: Newcomer[F]) -> _Claim:
     )
 
 
-def _check(claim: _Claim, presented: Offset | None, dispatcher: Dispatcher[F]) -> Flow[Reason | None]:
+def _check(
+    claim: _Claim, presented: Offset | None, dispatcher: Dispatcher[F], timeout: float
+) -> Flow[Reason | None]:
     """Refuse what cannot be recovered, before anything happens to the old connection."""
     if presented is not None and presented < claim.session.start:
         presented = None  # of an earlier session, see `floor_of`
     if presented is not None and presented > dispatcher.position:
-        found: tuple[Entry, ...] = yield ReadBack(presented, 1)
+        found: tuple[Entry, ...] = yield from insist(ReadBack(presented, 1), timeout=timeout)
         if not found:
             return Reason.OFFSET_TRIMMED
         if found[0].offset != presented:
             return Reason.OFFSET_UNKNOWN
     needed = min(claim.floor, claim.applied)
-    complete: bool = yield CompleteLog(needed)
+    complete: bool = yield from insist(CompleteLog(needed), timeout=timeout)
     if not complete:
-        return (yield from _why_incomplete(needed))
+        return (yield from _why_incomplete(needed, timeout))
     if presented is not None and presented <= dispatcher.position and dispatcher.log.lacks(presented):
         # There are older entries, but not the one that the client received last: the stream lost writes, and
         # the servers that know may not have said so yet.
@@ -209,9 +217,9 @@ def _check(claim: _Claim, presented: Offset | None, dispatcher: Dispatcher[F]) -
     return None
 
 
-def _why_incomplete(needed: Offset) -> Flow[Reason]:
+def _why_incomplete(needed: Offset, timeout: float) -> Flow[Reason]:
     """Say why the replay log does not reach back to an offset: the stream does not, or it cannot hold that."""
-    state: StreamState | None = yield GetStream()
+    state: StreamState | None = yield from insist(GetStream(), timeout=timeout)
     held_by_stream = state is not None and state.first <= needed
     return Reason.REPLAY_TOO_LARGE if held_by_stream else Reason.OFFSET_TRIMMED
 
