@@ -9,6 +9,7 @@ It wraps four methods of the server (`adapter.seams`), and leaves the rest of th
 3. ``_handle_eio_disconnect``: a transport that closed leaves its sessions recoverable. That is saved before
    the application's disconnect handler runs.
 4. ``_trigger_event``: a disconnect handler that raises is logged, and its client's sid is freed all the same.
+   A client that sends an event named "connect" or "disconnect" does not get to run these handlers.
 """
 
 import asyncio
@@ -39,6 +40,7 @@ __all__ = ["Gate"]
 logger = logging.getLogger("recovery.gate")
 
 _PID_BYTES = 24  # 192 bits, 32 characters
+_RESERVED = ("connect", "disconnect")  # an event that a client sends need not have a name that hashes
 _ENVIRON_KEY = "socketio.recovery"
 
 Identity = Callable[[Mapping[str, Any], Any], Any]  # returns str, or an awaitable of one
@@ -79,7 +81,7 @@ class Gate:
     async def handle_connect(self, eio_sid: str, namespace: str | None, data: Any) -> None:
         """Admit a client, have the application asked, and settle what it said."""
         name = Namespace(namespace or "/")
-        if not seams.accepts(self._server, name):
+        if not isinstance(name, str) or not seams.accepts(self._server, name):  # MessagePack may say anything
             await self._connect(eio_sid, namespace, data)
             return
         place = (eio_sid, name)
@@ -179,6 +181,8 @@ class Gate:
 
     async def trigger_event(self, event: str, namespace: str, *args: Any) -> Any:
         """Run a handler; a disconnect handler that raises must not leave its client in the tables."""
+        if event in _RESERVED and self._is_made_up(event, namespace, args[0]):
+            return self._server.not_handled
         if event != "disconnect":
             return await self._trigger_event(event, namespace, *args)
         token = handled_disconnect.set(self._clients.find(namespace, args[0]))
@@ -189,6 +193,13 @@ class Gate:
             return None
         finally:
             handled_disconnect.reset(token)
+
+    def _is_made_up(self, event: str, namespace: str, sid: str) -> bool:
+        """Whether a client sent an event under a name that is not its to send, as no library lets it."""
+        client = self._clients.find(namespace, sid)
+        if client is None:
+            return False
+        return not client.asking if event == "connect" else client.connection.phase is Phase.LIVE
 
     async def _admit(self, eio_sid: str, namespace: Namespace, presented: Presented, auth: Any) -> Client:
         environ = self._server.environ.get(eio_sid, {})
