@@ -84,6 +84,9 @@ class Gate:
         if not isinstance(name, str) or not seams.accepts(self._server, name):  # MessagePack may say anything
             await self._connect(eio_sid, namespace, data)
             return
+        if self._process.closed:
+            await seams.abort(self._server, eio_sid)  # its client tries again, and finds another server
+            return
         place = (eio_sid, name)
         if place in self._connecting or self._clients.at(eio_sid, name) is not None:
             await self._refuse(eio_sid, name)
@@ -96,9 +99,10 @@ class Gate:
             except Exception:  # of the settings `identity` and `wants_offsets`
                 await self._refuse(eio_sid, name)
                 raise
-            if not seams.is_open(self._server, eio_sid):
+            if self._process.closed or not seams.is_open(self._server, eio_sid):
                 self._process.runtime.dispatcher.end(client.connection)
                 self._clients.remove(client)
+                await seams.abort(self._server, eio_sid)
                 return
             self._admitted[place] = client
             try:

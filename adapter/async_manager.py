@@ -214,6 +214,7 @@ class AsyncRecoveryManager(AsyncManager):
         """Put a client into a room, wherever it is; durable on return.
 
         Raises:
+            LimitError: it is in ``max_rooms`` rooms already; nothing was changed.
             SaveError: it is in force, but the store did not confirm it.
             PublishError: for a client elsewhere: see `emit`.
         """
@@ -221,8 +222,10 @@ class AsyncRecoveryManager(AsyncManager):
         if self._process.is_elsewhere(sid, namespace):
             await self._change_rooms_elsewhere(Kind.JOIN, namespace, sid, room)
             return
-        self.basic_enter_room(sid, namespace, room, eio_sid=eio_sid)
         client = self._process.clients.find(namespace, sid)
+        if client is not None:
+            client.connection.membership.check_space(room, self.settings.max_rooms)
+        self.basic_enter_room(sid, namespace, room, eio_sid=eio_sid)
         if client is not None and client.connection.phase is not Phase.ENDED:
             self._process.runtime.dispatcher.enter(client.connection, room)
             await self._process.sessions.save_change(client)

@@ -48,6 +48,7 @@ class AsyncProcess:
         json: the JSON module that payloads are written with.
         front_end: carries out what the dispatcher leaves to do; None without a server.
         lost: told of a client whose session another server has taken.
+        closed: `close` was called; nobody may get in any more.
     """
 
     def __init__(self, store: AsyncStore, settings: Settings, json: JsonModule, ack_id: AckId) -> None:
@@ -64,7 +65,7 @@ class AsyncProcess:
         self._runtime: Runtime[EioPacket] | None = None
         self._sessions: Sessions | None = None
         self._checkpoints: asyncio.Task[Any] | None = None
-        self._closed = False
+        self.closed = False
 
     @property
     def runtime(self) -> Runtime[EioPacket]:
@@ -140,9 +141,11 @@ class AsyncProcess:
 
     async def close(self) -> None:
         """Close all connections, write what is left to write, and end all tasks. Harmless when repeated."""
-        if self._runtime is None or self._closed:
+        if self.closed:
             return
-        self._closed = True
+        self.closed = True
+        if self._runtime is None:
+            return
         if self._checkpoints is not None:
             self._checkpoints.cancel()
         transports = self.clients.transports()

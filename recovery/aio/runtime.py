@@ -16,7 +16,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from recovery.aio.publisher import Publisher
 from recovery.aio.session_writer import SessionWriter
 from recovery.aio.tasks import end_tasks
-from recovery.commands import Appended, AsyncStore, Command, Flow, OpenStream
+from recovery.commands import Appended, AsyncStore, Command, Flow, OpenStream, RenewStream
 from recovery.core.control import Release
 from recovery.core.dispatcher import Dispatcher
 from recovery.core.effects import Effect
@@ -25,13 +25,13 @@ from recovery.core.replay_log import ReplayLog
 from recovery.drafts import Drafts
 from recovery.driver import run_async
 from recovery.entries import PayloadCodec
-from recovery.errors import StoreError, StoreUnavailableError
+from recovery.errors import PublishError, StoreError, StoreUnavailableError
 from recovery.flows.backfill import complete_log
 from recovery.flows.pace import Pace
 from recovery.flows.reading import Batch, read_on
 from recovery.flows.steps import AwaitPosition, AwaitRelease, Clock, CompleteLog, Pause, Publish, Vacate
 from recovery.offsets import Offset
-from recovery.records import Draft, Epoch, Namespace, ServerId, Sid
+from recovery.records import Draft, Epoch, Namespace, ServerId, Sid, StreamState
 from recovery.settings import Settings
 
 __all__ = ["FrontEnd", "Runtime"]
@@ -108,12 +108,14 @@ class Runtime(Generic[F]):
             retention_ms=retention_ms,
             max_len=settings.max_len,
             timeout=settings.publish_timeout,
+            max_waiting_bytes=settings.max_waiting_bytes,
             on_appended=self._appended,
         )
         self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._reader: asyncio.Task[None] | None = None
         self._pace = Pace(settings.read_count)
         self._skips_said = 0.0  # when the log was last told what is left out, on the loop's clock
+        self._closed = False
         self._log_lock = asyncio.Lock()
         self._passing: list[tuple[Offset, int, asyncio.Future[None]]] = []
         self._tie = count()
@@ -150,6 +152,8 @@ class Runtime(Generic[F]):
 
     async def publish(self, draft: Draft) -> Offset:
         """Append an entry; raises `PublishError`."""
+        if self._closed:
+            raise PublishError("the packet was not stored: this server was closed", maybe_stored=False)
         return await self._publisher.publish(draft)
 
     async def passed(self, offset: Offset, patience: float) -> bool:
@@ -172,6 +176,7 @@ class Runtime(Generic[F]):
 
     async def close(self) -> None:
         """Write what is left to write, and stop reading. The runtime cannot be started again."""
+        self._closed = True  # or whoever goes on to emit would keep the publisher busy for ever
         await self._publisher.drain()
         await self.sessions.drain()
         if self._reader is not None:
@@ -200,8 +205,7 @@ class Runtime(Generic[F]):
     async def _open(self) -> None:
         state = await self._store.execute(OpenStream(_new_epoch()))
         self.epoch = state.epoch
-        self.dispatcher.log.reset(state.last)
-        self.dispatcher.position = state.last
+        self.dispatcher.skip_to(state.last)
         self._opened.set_result(None)
 
     def _next_batch(self, *, doubtful: bool) -> Flow[Batch]:
@@ -212,14 +216,17 @@ class Runtime(Generic[F]):
             retention_ms=self._retention_ms(),
             max_len=self._settings.max_len,
             doubtful=doubtful,
+            renewal=RenewStream(self.epoch, _new_epoch(), self.dispatcher.edge),
         )
 
     def _take(self, batch: Batch) -> None:
-        if batch.gap or (batch.epoch is not None and batch.epoch != self.epoch):
-            self._interrupted(batch)
-        self._pace.note(batch.entries)
-        self._say_skips_again()
-        effects = self.dispatcher.dispatch(batch.entries)
+        if batch.stream is not None and (batch.gap or batch.stream.epoch != self.epoch):
+            self._interrupted(batch.stream)
+            effects: list[Effect[F]] = []
+        else:
+            self._pace.note(batch.entries)
+            self._say_skips_again()
+            effects = self.dispatcher.dispatch(batch.entries)
         while self._passing and self._passing[0][0] <= self.dispatcher.position:
             done = heappop(self._passing)[2]
             if not done.done():
@@ -230,7 +237,7 @@ class Runtime(Generic[F]):
         if effects and self._front_end is not None:
             self._front_end.carry_out(effects)
 
-    def _interrupted(self, batch: Batch) -> None:
+    def _interrupted(self, stream: StreamState) -> None:
         """Entries are missing: nobody here may be left believing that they were delivered."""
         logger.error(
             "entries after %s are gone from the stream; all clients have to reconnect",
@@ -239,10 +246,8 @@ class Runtime(Generic[F]):
         )
         if self._front_end is not None:
             self._front_end.interrupt()
-        if batch.epoch is not None:
-            self.epoch = batch.epoch
-        start = batch.entries[0].offset if batch.entries else self.dispatcher.position
-        self.dispatcher.log.reset(start)
+        self.epoch = stream.epoch
+        self.dispatcher.skip_to(stream.last)
 
     def _say_skips_again(self) -> None:
         now = asyncio.get_running_loop().time()

@@ -180,6 +180,12 @@ class Dispatcher(Generic[F]):
                 effects.append(Overflowed(connection))
         return effects
 
+    def skip_to(self, offset: Offset) -> None:
+        """Go on after an offset: what lies between was lost, or can be read back when somebody needs it."""
+        self.log.reset(offset)
+        self.position = offset
+        self._forget_left()
+
     def dispatch(self, entries: Sequence[Entry]) -> list[Effect[F]]:
         """Take the next entries of the stream; return what remains to be done."""
         effects: list[Effect[F]] = []

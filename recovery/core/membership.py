@@ -11,6 +11,7 @@
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping
 
+from recovery.errors import LimitError
 from recovery.offsets import Offset
 from recovery.records import Room, RoomChange, Sid
 
@@ -80,6 +81,11 @@ class Membership:
                 self._changes[room] = kept
             else:
                 del self._changes[room]
+
+    def check_space(self, room: Room, most: int) -> None:
+        """Raise `LimitError` if the client may enter no other room; those that it left count, while kept."""
+        if room != self.sid and room not in self._changes and len(self._changes) >= most:
+            raise LimitError(f"{self.sid} is in {most} rooms already, the most that max_rooms allows")
 
     def rooms(self) -> Iterator[Room]:
         """The rooms that the client is in after all changes, its sid first."""

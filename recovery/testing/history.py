@@ -25,6 +25,7 @@ __all__ = [
     "History",
     "MembershipChanged",
     "Received",
+    "WritesLost",
 ]
 
 _ROOT = Namespace("/")
@@ -103,6 +104,8 @@ class MembershipChanged:
     Attributes:
         after: packets up to here see it as it was.
         by: packets after here see it as it is; None if that was never certain (the call raised).
+        sid: of the session that it happened to, which may not be accepted yet (a connect handler enters
+            rooms); None for the one that the client has at this moment.
     """
 
     client: str
@@ -111,6 +114,7 @@ class MembershipChanged:
     after: Offset
     by: Offset | None
     namespace: Namespace = _ROOT
+    sid: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,14 +132,32 @@ class Ended:
 
     Attributes:
         after: nothing later than here is owed to it.
+        by: nothing later than here may reach it, and nobody who comes later may recover it; None if that
+            is not known.
+        sid: of the session; None for the one that the client has at this moment.
     """
 
     client: str
     after: Offset
+    by: Offset | None = None
     namespace: Namespace = _ROOT
+    sid: str | None = None
 
 
-Event: TypeAlias = Emitted | Accepted | Received | MembershipChanged | Dropped | Ended
+@dataclass(frozen=True, slots=True)
+class WritesLost:
+    """The store lost writes that it had confirmed.
+
+    Sessions that begin later are owed none of them. One that was owed some, and lacks them, must end.
+
+    Attributes:
+        after: everything that was emitted before this event and stood after here is gone.
+    """
+
+    after: Offset
+
+
+Event: TypeAlias = Emitted | Accepted | Received | MembershipChanged | Dropped | Ended | WritesLost
 
 
 @dataclass(slots=True)
@@ -148,8 +170,8 @@ class History:
             may be missing. The others may lack what comes last, but nothing in between.
     """
 
-    events: list[Event] = field(default_factory=list)
-    settled: set[str] = field(default_factory=set)
+    events: list[Event] = field(default_factory=list["Event"])
+    settled: set[str] = field(default_factory=set[str])
 
     def add(self, event: Event) -> None:
         """Write down what happened next."""

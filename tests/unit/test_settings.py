@@ -12,7 +12,9 @@ NAMES = ["stream_name", "session_key_prefix"]
 WHOLE = [
     "max_len",
     "read_count",
+    "max_waiting_bytes",
     "max_client_buffer",
+    "max_rooms",
     "max_replay",
     "log_max_entries",
     "log_max_bytes",

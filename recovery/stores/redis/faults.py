@@ -36,9 +36,8 @@ def answered(error: exceptions.RedisError) -> StoreError:
     if _NOT_NOW.search(message):
         return StoreUnavailableError(f"the store cannot do it now: {message}", maybe_applied=False)
     if _NOT_ALLOWED.search(message):
-        return ServerError(
-            f"the store's user lacks a right: {message} (docs/explanation/security.md has the ACL that it needs)"
-        )
+        needed = "docs/explanation/security.md has the ACL that it needs"
+        return ServerError(f"the store's user lacks a right: {message} ({needed})")
     return ServerError(message)
 
 
