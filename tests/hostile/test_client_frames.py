@@ -47,29 +47,33 @@ def _serve(world: World, **options: Any) -> Server:
 
 
 async def _suffer(conversation: list[Frames], *, msgpack: bool = False, polling: bool = False) -> None:
-    options = {"serializer": MsgPackPacket} if msgpack else {}
     with collected_errors() as errors:
-        async with open_world() as world:
-            world.expects_errors = True  # of python-socketio
-            server = _serve(world, server_options=options)
-            bystander = await world.connected(server, msgpack=msgpack)
-            transport = PollingTransport(server.app) if polling else WebSocketTransport(server.app)
-            transport.open("", lambda _frame: None, lambda: None)
-            await settle()
-            for frames in conversation:
-                for frame in frames:
-                    transport.send(frame)
-            await settle(100)
-            await server.sio.emit("still there")
-            await settle()
-            assert bystander.events == [["still there"]]
-            transport.cut()
-            bystander.cut()
-            await settle(100)
-            await _time_out(server)
-            assert server.residue() == {}
-            assert not server.sio._binary_packet
+        await _converse(conversation, msgpack=msgpack, polling=polling)
         assert errors.of_ours() == []
+
+
+async def _converse(conversation: list[Frames], *, msgpack: bool, polling: bool) -> None:
+    """Let a client say all that, and see that nobody else notices and nothing is left."""
+    async with open_world() as world:
+        world.expects_errors = True  # of python-socketio
+        server = _serve(world, server_options={"serializer": MsgPackPacket} if msgpack else {})
+        bystander = await world.connected(server, msgpack=msgpack)
+        transport = PollingTransport(server.app) if polling else WebSocketTransport(server.app)
+        transport.open("", lambda _frame: None, lambda: None)
+        await settle()
+        for frames in conversation:
+            for frame in frames:
+                transport.send(frame)
+        await settle(100)
+        await server.sio.emit("still there")
+        await settle()
+        assert bystander.events == [["still there"]]
+        transport.cut()
+        bystander.cut()
+        await settle(100)
+        await _time_out(server)
+        assert server.residue() == {}
+        assert not server.sio._binary_packet
 
 
 @_EXAMPLES
