@@ -78,10 +78,11 @@ class Gate:
         """The client that is being let in on a transport, once: `pre_connect` gives it its sid."""
         return self._admitted.pop((transport, namespace), None)
 
-    async def handle_connect(self, eio_sid: str, namespace: str | None, data: Any) -> None:
+    async def handle_connect(self, eio_sid: str, namespace: Any, data: Any) -> None:
         """Admit a client, have the application asked, and settle what it said."""
         name = Namespace(namespace or "/")
-        if not isinstance(name, str) or not seams.accepts(self._server, name):  # MessagePack may say anything
+        is_text = isinstance(namespace or "/", str)  # with MessagePack it may be anything
+        if not is_text or not seams.accepts(self._server, name):
             await self._connect(eio_sid, namespace, data)
             return
         if self._process.closed:

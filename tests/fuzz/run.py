@@ -1,4 +1,4 @@
-"""Fuzz one decoder by hand, for as long as you like: ``python -m tests.fuzz.run session -max_total_time=600``.
+"""Fuzz one decoder by hand: ``python -m tests.fuzz.run session -max_total_time=600``, in seconds.
 
 Needs the package atheris. What follows the target's name is for libFuzzer; a finding is written to a file
 ``crash-...``, with which the target can be run again. Without further options it stops after a minute.

@@ -89,7 +89,7 @@ def fuzz_session(data: bytes) -> None:
     try:
         session = decode_session(data)
     except MalformedError as error:
-        assert len(str(error)) < 200
+        _check_message(error)
         return
     assert isinstance(session, SavedSession)
     assert isinstance(session.data, dict)
@@ -108,7 +108,7 @@ def fuzz_user_session(data: bytes) -> None:
     try:
         session = decode_user_session(data)
     except MalformedError as error:
-        assert len(str(error)) < 200
+        _check_message(error)
         return
     assert isinstance(session, dict)
     encode_user_session(session)
@@ -135,10 +135,15 @@ def fuzz_offset(data: bytes) -> None:
         try:
             offset = parse_offset(text)
         except ValueError as error:
-            assert len(str(error)) < 200
+            _check_message(error)
             continue
         assert Offset(0, 0) <= offset <= Offset(2**64 - 1, 2**64 - 1)
         assert parse_offset(str(offset)) == offset
+
+
+def _check_message(error: Exception) -> None:
+    """It says what is wrong, and does not repeat what was read."""
+    assert len(str(error)) < 200
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping
+from typing import Any
 
 import msgpack
 import pytest
@@ -14,9 +15,9 @@ from tests.hostile.poison import event, fields, inject, nested, packed
 from tests.interleavings.client import Client
 from tests.interleavings.harness import Server, World, open_world, settle
 
-_OPTS = {"opts": {"rooms": [], "except": [], "flags": {}}}
+_OPTS: dict[str, Any] = {"opts": {"rooms": [], "except": [], "flags": {}}}
 _EXTENSION = msgpack.ExtType(5, b"")
-_HALF = '"\\ud800"'.encode()  # of a surrogate pair, as JSON writes it
+_HALF = b'"\\ud800"'  # of a surrogate pair, as JSON writes it
 
 
 def _deep(depth: int) -> bytes:

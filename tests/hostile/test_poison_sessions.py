@@ -1,4 +1,4 @@
-"""Whatever another program puts under a session's key: a fresh session, said once, and nothing is disturbed."""
+"""Whatever another program puts under a session's key: refused, said once, and nothing is disturbed."""
 
 import base64
 from typing import Any
@@ -21,6 +21,18 @@ def _changed(value: bytes, **changes: Any) -> bytes:
     return base64.b64encode(pack({name: each for name, each in fields.items() if each is not None}))
 
 
+_WRONG: dict[str, list[Any]] = {
+    "sid": [None, 5, b"x", ["x"], {}],
+    "pid": [None, 5],
+    "nsp": [None, 5],
+    "rooms": [None, "abc", 5, {}, [None], [1.5], [True], [[]]],
+    "data": [None, [], "x", 5],
+    "epoch": [None, 5],
+    "start": [None, 5, "x", "1", "-1-1", f"{2**64}-0", ["1-1"]],
+    "position": [None, 5, "0", b"1"],
+    "history": [None, {}, "x", [5], [["r"]], [["r", 5]], [["r", [["1-1"]]]], [["r", [["x", True]]]]],
+}
+
 POISON: dict[str, Any] = {
     "nothing": lambda _: b"",
     "no base64": lambda _: b"\x00\xff\xfe",
@@ -36,17 +48,7 @@ POISON: dict[str, Any] = {
     "another's namespace": lambda value: _changed(value, nsp="/admin"),
     **{
         f"{name} is {value!r:.20}": lambda saved, name=name, value=value: _changed(saved, **{name: value})
-        for name, values in {
-            "sid": [None, 5, b"x", ["x"], {}],
-            "pid": [None, 5],
-            "nsp": [None, 5],
-            "rooms": [None, "abc", 5, {}, [None], [1.5], [True], [[]]],
-            "data": [None, [], "x", 5],
-            "epoch": [None, 5],
-            "start": [None, 5, "x", "1", "-1-1", f"{2**64}-0", ["1-1"]],
-            "position": [None, 5, "0", b"1"],
-            "history": [None, {}, "x", [5], [["r"]], [["r", 5]], [["r", [["1-1"]]]], [["r", [["x", True]]]]],
-        }.items()
+        for name, values in _WRONG.items()
         for value in values
     },
 }
@@ -150,7 +152,7 @@ async def test_session_data_that_is_too_large_is_an_error_and_nothing_has_change
 async def test_a_room_too_many_is_said_and_leaving_it_helps(world: World) -> None:
     server = world.server(max_session_bytes=1000)
     client = await world.connected(server)
-    with pytest.raises(SaveError, match="in force, and not saved: .*max_session_bytes"):
+    with pytest.raises(SaveError, match=r"in force, and not saved: .*max_session_bytes"):
         await server.sio.enter_room(client.sid, "r" * 1000)
     await server.sio.emit("n", 1, room="r" * 1000)
     await settle()

@@ -101,7 +101,8 @@ def _damaged() -> list[bytes]:
     raw = base64.b64decode(good)
     return [
         good[:-1],
-        *[base64.b64encode(raw[:at] + damage + raw[at + 1 :]) for at in range(len(raw)) for damage in (b"\xff", b"\xc1")],
+        *[base64.b64encode(raw[:at] + b"\xff" + raw[at + 1 :]) for at in range(len(raw))],
+        *[base64.b64encode(raw[:at] + b"\xc1" + raw[at + 1 :]) for at in range(len(raw))],
         *[base64.b64encode(raw[:at]) for at in range(0, len(raw), 3)],
     ]  # fmt: skip
 
@@ -184,7 +185,7 @@ class _FailingStore:
     [
         lambda command: StoreError(f"cannot do {command}"),
         lambda command: StoreUnavailableError(f"no answer to {command!r}", maybe_applied=True),
-        lambda command: ValueError(command),
+        ValueError,
     ],
     ids=["error", "no answer", "defect"],
 )

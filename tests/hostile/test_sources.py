@@ -1,4 +1,4 @@
-"""Nothing that can be made to run code is ever read: no pickle, and nothing of its kind, in what is shipped."""
+"""Nothing that can be made to run code is ever read: no pickle, nor anything of its kind, is shipped."""
 
 import ast
 from collections.abc import Iterator
@@ -33,7 +33,8 @@ def _offences(module: ast.Module) -> Iterator[tuple[int, str]]:
 
 
 def _is_forbidden(name: str) -> bool:
-    return name.split(".")[0] in _MODULES or name.split(".")[-1] in _MODULES
+    parts = name.split(".")
+    return parts[0] in _MODULES or parts[-1] in _MODULES
 
 
 def test_no_source_reads_what_could_run_code() -> None:
@@ -65,7 +66,7 @@ def test_such_a_source_would_be_found(source: str) -> None:
 
 
 def test_our_manager_is_none_of_those_that_pickle() -> None:
-    """python-socketio's PubSub managers pickle what they publish where JSON cannot carry it, and unpickle it."""
+    """python-socketio's PubSub managers pickle what JSON cannot carry, and unpickle what they get."""
     modules = {Path(base.__module__.replace(".", "/")).name for base in AsyncRecoveryManager.__mro__}
     assert "async_pubsub_manager" not in modules
     assert "pubsub_manager" not in modules
