@@ -57,22 +57,15 @@ def _inputs(name: str) -> st.SearchStrategy[bytes]:
     packed = _VALUES.map(pack)
     coded = packed.map(base64.b64encode)
     heads = st.binary(max_size=2).map(lambda start: start + b"\x00")
-    exchanged = st.builds(
-        lambda seed, at, piece, cut: (
-            seed[: at % (len(seed) + 1)] + piece + seed[at % (len(seed) + 1) + cut :]
-        ),
-        st.sampled_from(SEEDS[name]),
-        st.integers(0, 2000),
-        st.binary(max_size=6),
-        st.integers(0, 6),
-    )
-    return st.one_of(
-        st.binary(max_size=200),
-        packed,
-        coded,
-        st.builds(lambda head, data: head + data, heads, coded),
-        exchanged,
-    )
+    numbers = st.integers(0, 2000), st.binary(max_size=6), st.integers(0, 6)
+    exchanged = st.builds(_exchanged, st.sampled_from(SEEDS[name]), *numbers)
+    return st.one_of(st.binary(max_size=200), packed, coded, st.tuples(heads, coded).map(b"".join), exchanged)
+
+
+def _exchanged(seed: bytes, at: int, piece: bytes, cut: int) -> bytes:
+    """A seed with a piece of it exchanged for another."""
+    at %= len(seed) + 1
+    return seed[:at] + piece + seed[at + cut :]
 
 
 @pytest.mark.parametrize("name", TARGETS)

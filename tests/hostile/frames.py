@@ -48,34 +48,30 @@ _NAMESPACES = st.one_of(
 _IDS = st.one_of(st.just(""), st.integers(min_value=0).map(str), st.sampled_from(["9" * 99, "9" * 101, "-1"]))
 
 
+def _packet(kind: str, count: str, namespace: str, number: str, payload: Any) -> Frames:
+    return [f"4{kind}{count}{namespace}{number}{json.dumps(payload)}"]
+
+
 def _packets(types: str, payloads: st.SearchStrategy[Any]) -> st.SearchStrategy[Frames]:
-    return st.builds(
-        lambda kind, count, namespace, number, payload: [
-            f"4{kind}{count}{namespace}{number}{json.dumps(payload)}"
-        ],
-        st.sampled_from(types),
-        st.sampled_from(["", "", "", "0-", "1-", "9-", "999999999-", "9999999999999-"]),
-        _NAMESPACES,
-        _IDS,
-        payloads,
-    )
+    counts = st.sampled_from(["", "", "", "0-", "1-", "9-", "999999999-", "9999999999999-"])
+    return st.builds(_packet, st.sampled_from(types), counts, _NAMESPACES, _IDS, payloads)
 
 
-_EVENTS = st.lists(PAYLOADS, max_size=4) | st.builds(
-    lambda name, args: [name, *args],
-    st.sampled_from(["echo", "connect", "disconnect", "message"]),
-    st.lists(PAYLOADS, max_size=3),
-)
-_BINARY = st.builds(
-    lambda kind, number, data, parts: [
-        f"4{kind}{len(parts)}-{number}{json.dumps(['echo', data, {'_placeholder': True, 'num': 0}])}",
-        *parts,
-    ],
-    st.sampled_from("56"),
-    _IDS,
-    PAYLOADS,
-    st.lists(st.binary(max_size=50), max_size=3),
-)
+def _event(name: str, args: list[Any]) -> list[Any]:
+    return [name, *args]
+
+
+_NAMES = st.sampled_from(["echo", "connect", "disconnect", "message"])
+_EVENTS = st.lists(PAYLOADS, max_size=4) | st.builds(_event, _NAMES, st.lists(PAYLOADS, max_size=3))
+
+
+def _with_attachments(kind: str, number: str, data: Any, parts: list[bytes]) -> Frames:
+    payload = json.dumps(["echo", data, {"_placeholder": True, "num": 0}])
+    return [f"4{kind}{len(parts)}-{number}{payload}", *parts]
+
+
+_PARTS = st.lists(st.binary(max_size=50), max_size=3)
+_BINARY = st.builds(_with_attachments, st.sampled_from("56"), _IDS, PAYLOADS, _PARTS)
 _RAW: st.SearchStrategy[Frames] = st.one_of(
     st.text(max_size=20).map(lambda text: ["4" + text]),
     st.text(min_size=1, max_size=20).map(lambda text: [text]),

@@ -225,7 +225,10 @@ class _Nobody:
     """An operator who does nothing."""
 
     def __getattr__(self, _name: str) -> Any:
-        return lambda *_args: None
+        return self._do_nothing
+
+    def _do_nothing(self, *_args: object) -> None:
+        pass
 
 
 def test_every_command_of_the_contract_is_tried() -> None:

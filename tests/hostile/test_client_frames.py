@@ -24,13 +24,17 @@ from tests.interleavings.transports import PollingTransport, WebSocketTransport
 _EXAMPLES = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
+def _nobody(*_args: Any) -> None:
+    """A callback that is only there to be called."""
+
+
 def _serve(world: World, **options: Any) -> Server:
     """A server that sends back what it gets, and asks for acknowledgements."""
     server = world.server(**options)
 
     async def echo(sid: str, *args: Any) -> None:
         with contextlib.suppress(EncodingError):  # the application's: it sends back what cannot be sent
-            await server.sio.emit("back", args, to=sid, callback=lambda *_: None)
+            await server.sio.emit("back", args, to=sid, callback=_nobody)
 
     async def message(_sid: str, *_args: Any) -> None:
         pass
@@ -138,9 +142,13 @@ async def test_an_acknowledgement_nested_too_deeply_for_the_stream_is_lost_alone
     first, second = world.server(), world.server()
     client = await world.connected(second)
     answers: list[Any] = []
+
+    def answer(*args: Any) -> None:
+        answers.append(args)
+
     with collected_errors() as errors:
-        await first.sio.emit("n", 1, to=client.sid, callback=lambda *args: answers.append(args))
-        await first.sio.emit("n", 2, to=client.sid, callback=lambda *args: answers.append(args))
+        await first.sio.emit("n", 1, to=client.sid, callback=answer)
+        await first.sio.emit("n", 2, to=client.sid, callback=answer)
         client.held_back = []
         await settle(100)
         first_ack, second_ack = client.held_back
@@ -165,7 +173,7 @@ async def test_a_client_that_never_acknowledges_does_not_fill_the_memory(
     client = await world.connected(server)
     client.held_back = []
     for number in range(50):
-        await server.sio.emit("n", number, to=client.sid, callback=lambda *_: None)
+        await server.sio.emit("n", number, to=client.sid, callback=_nobody)
     await settle()
     assert len(server.manager.callbacks[client.sid]) == 10
     assert client.got("n") == list(range(50))

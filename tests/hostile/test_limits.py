@@ -41,7 +41,7 @@ async def test_a_callback_of_a_packet_that_did_not_go_out_is_not_kept(world: Wor
     server = world.server(max_packet_bytes=1000)
     client = await world.connected(server)
     with pytest.raises(EncodingError):
-        await server.sio.emit("n", "x" * 2000, to=client.sid, callback=lambda *_: None)
+        await server.sio.emit("n", "x" * 2000, to=client.sid, callback=_nobody)
     assert not server.manager._process.requests._callbacks
 
 
@@ -71,6 +71,10 @@ async def test_a_reader_that_meets_large_entries_fetches_fewer_at_a_time(world: 
     assert max(asked) <= 20
     assert max(received) < 25 * 10**6
     assert server.runtime.dispatcher.skipped == 0
+
+
+def _nobody(*_args: Any) -> None:
+    """A callback that is only there to be called."""
 
 
 def _last(drafts: Drafts) -> Draft:

@@ -153,13 +153,19 @@ _PACKED = st.recursive(
     ),
     max_leaves=15,
 ).map(packed)
+
+
+def _entry(kind: int, data: bytes, more: dict[str, str]) -> dict[bytes, bytes]:
+    return fields(kind, data, **more)
+
+
 _ENTRIES = st.lists(
     st.one_of(
         st.dictionaries(
             st.sampled_from([b"uid", b"nsp", b"type", b"data", b"to", b"for", b"epoch"]), _VALUES
         ),
         st.builds(
-            lambda kind, data, more: fields(kind, data, **more),
+            _entry,
             st.sampled_from([3, 4, 5, 6, 12, 100, 101, 102, 103, 104]),
             _PACKED,
             st.sampled_from([{}, {"to": "[]"}, {"to": '["n"]'}, {"for": "x"}, {"nsp": "/nowhere"}]),

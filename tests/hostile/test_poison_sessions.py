@@ -1,6 +1,8 @@
 """Whatever another program puts under a session's key: refused, said once, and nothing is disturbed."""
 
 import base64
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -21,6 +23,10 @@ def _changed(value: bytes, **changes: Any) -> bytes:
     return base64.b64encode(pack({name: each for name, each in fields.items() if each is not None}))
 
 
+def _with_field(name: str, field: Any, value: bytes) -> bytes:
+    return _changed(value, **{name: field})
+
+
 _WRONG: dict[str, list[Any]] = {
     "sid": [None, 5, b"x", ["x"], {}],
     "pid": [None, 5],
@@ -33,7 +39,7 @@ _WRONG: dict[str, list[Any]] = {
     "history": [None, {}, "x", [5], [["r"]], [["r", 5]], [["r", [["1-1"]]]], [["r", [["x", True]]]]],
 }
 
-POISON: dict[str, Any] = {
+POISON: dict[str, Callable[[bytes], bytes]] = {
     "nothing": lambda _: b"",
     "no base64": lambda _: b"\x00\xff\xfe",
     "no MessagePack": lambda _: b"wcHB",
@@ -47,7 +53,7 @@ POISON: dict[str, Any] = {
     "another's pid": lambda value: _changed(value, pid="p" * 32),
     "another's namespace": lambda value: _changed(value, nsp="/admin"),
     **{
-        f"{name} is {value!r:.20}": lambda saved, name=name, value=value: _changed(saved, **{name: value})
+        f"{name} is {value!r:.20}": partial(_with_field, name, value)
         for name, values in _WRONG.items()
         for value in values
     },

@@ -180,15 +180,15 @@ class _FailingStore:
         pass
 
 
-@pytest.mark.parametrize(
-    "failure",
-    [
-        lambda command: StoreError(f"cannot do {command}"),
-        lambda command: StoreUnavailableError(f"no answer to {command!r}", maybe_applied=True),
-        ValueError,
-    ],
-    ids=["error", "no answer", "defect"],
-)
+def _error(command: Command[Any]) -> Exception:
+    return StoreError(f"cannot do {command}")
+
+
+def _no_answer(command: Command[Any]) -> Exception:
+    return StoreUnavailableError(f"no answer to {command!r}", maybe_applied=True)
+
+
+@pytest.mark.parametrize("failure", [_error, _no_answer, ValueError], ids=["error", "no answer", "defect"])
 async def test_no_pid_is_logged_when_the_store_fails(
     world: World, logged: list[str], failure: Callable[[Command[Any]], Exception]
 ) -> None:

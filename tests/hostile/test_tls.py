@@ -128,7 +128,8 @@ async def test_a_certificate_for_another_host_is_refused(
     empty: Tls, colour: str, redis70_server: EmbeddedServer
 ) -> None:
     """Of a right authority, but for somebody else: the name is checked, too."""
-    with redis.Redis.from_url(redis70_server.url) as admin:
+    client: Any = redis.Redis.from_url(redis70_server.url)  # its types are those of both colours at once
+    with client as admin:
         own = (
             admin.config_get("tls-cert-file")["tls-cert-file"],
             admin.config_get("tls-key-file")["tls-key-file"],
