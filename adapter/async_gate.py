@@ -9,6 +9,7 @@ It wraps four methods of the server (`adapter.seams`), and leaves the rest of th
 3. ``_handle_eio_disconnect``: a transport that closed leaves its sessions recoverable. That is saved before
    the application's disconnect handler runs.
 4. ``_trigger_event``: a disconnect handler that raises is logged, and its client's sid is freed all the same.
+   A client that sends an event named "connect" or "disconnect" does not get to run these handlers.
 """
 
 import asyncio
@@ -39,6 +40,7 @@ __all__ = ["Gate"]
 logger = logging.getLogger("recovery.gate")
 
 _PID_BYTES = 24  # 192 bits, 32 characters
+_RESERVED = ("connect", "disconnect")  # an event that a client sends need not have a name that hashes
 _ENVIRON_KEY = "socketio.recovery"
 
 Identity = Callable[[Mapping[str, Any], Any], Any]  # returns str, or an awaitable of one
@@ -77,10 +79,11 @@ class Gate:
         """The client that is being let in on a transport, once: `pre_connect` gives it its sid."""
         return self._admitted.pop((transport, namespace), None)
 
-    async def handle_connect(self, eio_sid: str, namespace: str | None, data: Any) -> None:
+    async def handle_connect(self, eio_sid: str, namespace: Any, data: Any) -> None:
         """Admit a client, have the application asked, and settle what it said."""
         name = Namespace(namespace or "/")
-        if not seams.accepts(self._server, name):
+        is_text = isinstance(namespace or "/", str)  # with MessagePack it may be anything
+        if not is_text or not seams.accepts(self._server, name):
             await self._connect(eio_sid, namespace, data)
             return
         if not self._may_let_in(eio_sid):
@@ -185,6 +188,8 @@ class Gate:
 
     async def trigger_event(self, event: str, namespace: str, *args: Any) -> Any:
         """Run a handler; a disconnect handler that raises must not leave its client in the tables."""
+        if event in _RESERVED and self._is_made_up(event, namespace, args[0]):
+            return self._server.not_handled
         if event != "disconnect":
             return await self._trigger_event(event, namespace, *args)
         token = handled_disconnect.set(self._clients.find(namespace, args[0]))
@@ -199,6 +204,13 @@ class Gate:
     def _may_let_in(self, eio_sid: str) -> bool:
         """Whether this server serves, and the transport is open."""
         return not self._process.closed and seams.is_open(self._server, eio_sid)
+
+    def _is_made_up(self, event: str, namespace: str, sid: str) -> bool:
+        """Whether a client sent an event under a name that is not its to send, as no library lets it."""
+        client = self._clients.find(namespace, sid)
+        if client is None:
+            return False
+        return not client.asking if event == "connect" else client.connection.phase is Phase.LIVE
 
     async def _admit(self, eio_sid: str, namespace: Namespace, presented: Presented, auth: Any) -> Client:
         environ = self._server.environ.get(eio_sid, {})

@@ -120,7 +120,9 @@ class _Author:
     def _pause(self) -> None:
         chance = self._chance
         if chance.random() < 0.55:
-            self._steps.append(Wait(round(chance.choice((0.001, 0.003, 0.01, 0.05, 0.3)) * chance.uniform(0.5, 2), 5)))
+            self._steps.append(
+                Wait(round(chance.choice((0.001, 0.003, 0.01, 0.05, 0.3)) * chance.uniform(0.5, 2), 5))
+            )
         elif chance.random() < 0.15:
             self._steps.append(Wait(chance.choice((2.0, 6.0, 12.0))))
 

@@ -20,7 +20,6 @@ from recovery.testing.shrinking import shrink
 __all__ = ["Report", "main", "run_seeds"]
 
 
-
 @dataclass(slots=True)
 class Report:
     """What came of many histories.
