@@ -111,6 +111,7 @@ def assert_session(
         AssertionError: it says what is wrong.
     """
     if not session:
+        assert not (from_the_first and to_the_last and truth), f"{client} saw nothing at all"
         return
     begin = 0 if from_the_first else truth.index(session[0])
     end = len(truth) if to_the_last else begin + len(session)

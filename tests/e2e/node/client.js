@@ -114,16 +114,11 @@ export class DrivenClient {
     if (left) this.abandoned.push(left);
   }
 
-  // Break off an attempt to connect, however far it has come; resolves when the client knows.
+  // Break off an attempt to connect, however far it has come. The manager does not hear of a WebSocket that ends
+  // after it opened and before Engine.IO did, and would wait for its timeout.
   giveUp() {
-    if (this.manager._readyState === "closed") return null;
-    return new Promise((resolve) => {
-      this.manager.once("close", () => resolve(null));
-      this.manager.once("error", () => resolve(null));
-      const ws = this.manager.engine.transport?.ws;
-      if (ws) ws.terminate();
-      else this.manager.engine.close();
-    });
+    this.manager.engine?.transport?.ws?.terminate();
+    this.manager._close();
   }
 
   // Stop reading from the WebSocket's TCP connection, as a client does that is too busy; or go on.
