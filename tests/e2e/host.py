@@ -15,6 +15,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 import traceback
 import warnings
 from collections.abc import Awaitable, Callable
@@ -31,6 +32,7 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 _PR_SET_PDEATHSIG = 1
+_true_time = time.time
 
 
 class ErrorCollector(logging.Handler):
@@ -132,6 +134,10 @@ class Host:
     async def do_stop_flood(self, app: str, tag: str) -> int:
         """Stop emitting; return how many were emitted."""
         return await actions.stop_flood(self._apps[app], tag)
+
+    async def do_shift_clock(self, seconds: float) -> None:
+        """Let the wall clock of this process be off by so much from now on: it jumps."""
+        time.time = lambda: _true_time() + seconds
 
     async def do_errors(self) -> list[str]:
         """Return and forget the errors that were logged, and the tasks that nobody ended."""
