@@ -1,5 +1,6 @@
 """Fixtures of all tests."""
 
+from tests.searching import load_profile
 from tests.servers import (
     redis62_server,
     redis62_url,
@@ -17,3 +18,5 @@ __all__ = [
     "valkey_server",
     "valkey_url",
 ]
+
+load_profile()
