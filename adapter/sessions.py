@@ -67,8 +67,8 @@ class Sessions:
         )
         outcome: Saved | Overtaken = await self._runtime.sessions.write(command)
         if isinstance(outcome, Overtaken):
-            if outcome.number == 0 and state is HolderState.LIVE and not create:
-                client.connection.number = 1  # the store lost the session; its client is here to prove it
+            if outcome.number < client.connection.number and state is HolderState.LIVE and not create:
+                # The store lost the session (and an older owner may have saved it again); its client is here.
                 return await self.save(client, state, create=True)
             self._let_go(client, outcome)
             return False

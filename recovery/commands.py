@@ -47,6 +47,7 @@ __all__ = [
     "Overtaken",
     "Read",
     "ReadBack",
+    "RenewStream",
     "SaveSession",
     "Saved",
     "Store",
@@ -86,6 +87,25 @@ class OpenStream(Command[StreamState]):
 @dataclass(frozen=True, slots=True)
 class GetStream(Command[StreamState | None]):
     """Tell the stream's state without creating anything; None if it, or its epoch, does not exist."""
+
+
+@dataclass(frozen=True, slots=True)
+class RenewStream(Command[StreamState]):
+    """Give the stream a new epoch, because it lost an entry that it is known to have had; tell its state.
+
+    Another genesis entry tells all readers. Whoever comes second, with a `stale` epoch that has been replaced
+    already, changes nothing. But for both, what is appended from now on is above `lost`. A stream that is
+    gone is made as by `OpenStream`.
+
+    Attributes:
+        stale: the epoch as the caller knows it.
+        candidate: the epoch to take in its place.
+        lost: offset of the entry that is gone.
+    """
+
+    stale: Epoch
+    candidate: Epoch
+    lost: Offset
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,10 +228,11 @@ class ClaimRefused:
 class SaveSession(Command["Saved | Overtaken"]):
     """Write a session, or parts of it, under a claim number.
 
-    Refused, with nothing changed, if the stored claim number is not `number`; claim number 1 with
-    `create` makes a new session, and does so again for the same owner (whose first reply may have been
-    lost). With state ENDED the session's value is deleted, and only the word "ended" stays for
-    `linger_ms`. That is final: whatever comes after it but ENDED is refused with number 0.
+    Refused, with nothing changed, if the stored claim number is not `number`, or is another owner's. With
+    `create` it makes a session that does not exist, and does so again for the same owner (whose first reply
+    may have been lost); a session that an older claim has created since the store lost it is replaced. With
+    state ENDED the session's value is deleted, and only the word "ended" stays for `linger_ms`. That is
+    final: whatever comes after it under this number but ENDED is refused with number 0.
 
     Attributes:
         value: the encoded session, or None to leave it as it is (a checkpoint).

@@ -3,7 +3,7 @@
 It is also the model of what the scripts of `recovery.stores.redis` do; both pass the same tests.
 
 1. Safe from any thread, for any number of stores of both colours at once.
-2. Time is ``time.time()``, read when a command runs; it may go backwards, offsets do not.
+2. Time is ``time.time()`` or the clock given, read when a command runs; it may go backwards, offsets do not.
 3. What expired is dropped while others are written, at a cost proportional to what was written.
 """
 
@@ -11,6 +11,7 @@ import threading
 import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import TypeVar, cast
 
@@ -26,6 +27,7 @@ from recovery.commands import (
     Overtaken,
     Read,
     ReadBack,
+    RenewStream,
     Saved,
     SaveSession,
 )
@@ -34,7 +36,7 @@ from recovery.offsets import ORIGIN, Offset
 from recovery.reasons import Reason
 from recovery.records import Draft, Entry, Epoch, HolderState, Pid, ServerId, StreamState
 
-__all__ = ["MemoryState"]
+__all__ = ["MemoryState", "Snapshot"]
 
 R = TypeVar("R")
 
@@ -50,9 +52,13 @@ class MemoryState:
     >>> state = MemoryState()
     >>> state.execute(OpenStream(Epoch("e1"))).epoch
     'e1'
+
+    Args:
+        clock: seconds since 1970, instead of ``time.time``; for simulations.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, clock: Callable[[], float] | None = None) -> None:
+        self._clock = clock
         self._lock = threading.RLock()
         self._stream = _Stream()
         self._claims: dict[Pid, _Claim] = {}
@@ -69,7 +75,7 @@ class MemoryState:
         with self._lock:
             # Each branch of _execute returns the R that the command's class declares, which no type
             # of a match statement can say.
-            return cast(R, self._execute(command, _now_ms()))
+            return cast(R, self._execute(command, self._now_ms()))
 
     def wait_for(self, after: Offset, wake: Callable[[], None]) -> bool:
         """Call `wake` once, from any thread, when something was appended after an offset.
@@ -88,6 +94,31 @@ class MemoryState:
         with self._lock:
             self._waiters.discard(wake)
 
+    @property
+    def last(self) -> Offset:
+        """The offset of the newest entry that ever was in the stream."""
+        return self._stream.last
+
+    def snapshot(self) -> "Snapshot":
+        """What a replica has that gets no more writes from now on; for tests and simulations."""
+        with self._lock:
+            stream = copy(self._stream)
+            stream.entries = list(stream.entries)
+            claims = {pid: copy(claim) for pid, claim in self._claims.items()}
+            return Snapshot(stream, claims, dict(self._producers))
+
+    def restore(self, snapshot: "Snapshot") -> None:
+        """Fail over to a replica: whatever it has not got never happened. Once for each snapshot."""
+        with self._lock:
+            self._stream, self._claims = snapshot.stream, snapshot.claims
+            self._producers = snapshot.producers
+
+    def trim_stream(self, upto: Offset) -> None:
+        """Lose the entries up to an offset, as ``XTRIM`` does, but the last one."""
+        with self._lock:
+            entries = self._stream.entries
+            del entries[: min(len(entries) - 1, bisect_right(entries, upto, key=_offset_of))]
+
     def delete_stream(self) -> None:
         """Lose the stream as ``DEL`` loses it in Redis: its last offset and epoch stay known.
 
@@ -96,11 +127,25 @@ class MemoryState:
         with self._lock:
             self._stream.entries.clear()
 
+    def lose_writes(self, after: Offset) -> None:
+        """Lose the entries after an offset, as a failover may; for tests and simulations."""
+        with self._lock:
+            self._stream.lose(after)
+
+    def lose_sessions(self) -> None:
+        """Lose all sessions and claims, as an eviction or a failover may; for tests and simulations."""
+        with self._lock:
+            self._claims.clear()
+
     def _execute(self, command: object, now: int) -> object:
         match command:
             case OpenStream():
                 if self._stream.ensure(command.candidate, now):
                     self._wake()
+                return self._stream.state(now)
+            case RenewStream():
+                self._stream.renew(command, now)
+                self._wake()
                 return self._stream.state(now)
             case GetStream():
                 return self._stream.state(now) if self._stream.entries else None
@@ -135,6 +180,9 @@ class MemoryState:
         )
         self._wake()
         return appended
+
+    def _now_ms(self) -> int:
+        return int((time.time() if self._clock is None else self._clock()) * 1000)
 
     def _wake(self) -> None:
         waiters, self._waiters = self._waiters, set()
@@ -173,7 +221,7 @@ class MemoryState:
         refusal = _refusal(command, claim)
         if refusal is not None:
             return refusal
-        if claim is None:
+        if claim is None or command.number > claim.number:
             claim = self._claims[command.pid] = _Claim(command, since=now)
         claim.save(command, now)
         return Saved(value_missing=claim.value is None and command.state is not HolderState.ENDED)
@@ -206,6 +254,19 @@ class _Stream:
         self.epoch = candidate
         self.add(Draft(((b"epoch", candidate.encode()),)), now)
         return True
+
+    def renew(self, command: RenewStream, now: int) -> None:
+        self.ensure(command.candidate, now)
+        is_stale = self.epoch == command.stale
+        if is_stale:
+            self.epoch = command.candidate
+        if is_stale or self.last <= command.lost:
+            self.last = max(self.last, command.lost)
+            self.add(Draft(((b"epoch", self.epoch.encode()),)), now)
+
+    def lose(self, after: Offset) -> None:
+        del self.entries[bisect_right(self.entries, after, key=_offset_of) :]
+        self.last = min(self.last, after)
 
     def add(self, draft: Draft, now: int) -> Offset:
         following = Offset(self.last.ms, self.last.seq + 1)
@@ -292,6 +353,15 @@ class _Producer:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A copy of everything, to go back to."""
+
+    stream: _Stream
+    claims: dict[Pid, _Claim]
+    producers: dict[ServerId, _Producer]
+
+
 def _refusal(command: SaveSession, claim: _Claim | None) -> Overtaken | None:
     """Say why a session may not be written, or None.
 
@@ -300,15 +370,13 @@ def _refusal(command: SaveSession, claim: _Claim | None) -> Overtaken | None:
     """
     if claim is None:
         return None if command.create else Overtaken(0)
-    if claim.number != command.number or (command.create and claim.owner != command.owner):
+    if command.number > claim.number:
+        return None if command.create else Overtaken(claim.number)
+    if command.number < claim.number or command.owner != claim.owner:
         return Overtaken(claim.number)
     if claim.saved.state is HolderState.ENDED and command.state is not HolderState.ENDED:
         return Overtaken(0)
     return None
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)
 
 
 def _offset_of(entry: Entry) -> Offset:

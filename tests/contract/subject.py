@@ -73,6 +73,9 @@ class Hand(Protocol):
     async def delete_stream(self) -> None:
         """Lose the stream, and nothing else."""
 
+    async def lose_writes(self, after: Offset) -> None:
+        """Lose the stream's entries after an offset, as a failover to a replica that lagged behind does."""
+
     async def lose_session(self, pid: Pid) -> None:
         """Evict a session's value, but not its claim."""
 
@@ -103,6 +106,9 @@ class MemoryHand:
 
     async def delete_stream(self) -> None:
         self._state.delete_stream()
+
+    async def lose_writes(self, after: Offset) -> None:
+        self._state.lose_writes(after)
 
     async def lose_session(self, pid: Pid) -> None:
         self._state._claims[pid].value = None
@@ -138,6 +144,13 @@ class RedisHand:
 
     async def delete_stream(self) -> None:
         await self.client.delete(KEYS.stream)
+
+    async def lose_writes(self, after: Offset) -> None:
+        kept = await self.client.xrange(KEYS.stream, max=str(after))
+        await self.client.delete(KEYS.stream)
+        for id_, fields in kept:
+            await self.client.xadd(KEYS.stream, fields, id=id_)
+        await self.client.hset(KEYS.epoch, "last", str(after))
 
     async def lose_session(self, pid: Pid) -> None:
         await self.client.delete(KEYS.session(pid))

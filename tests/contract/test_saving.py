@@ -107,6 +107,33 @@ async def test_a_number_of_the_future_writes_nothing(store: Subject) -> None:
     assert await store.execute(save(number=2)) == Overtaken(1)
 
 
+async def test_a_lost_session_is_created_again_under_its_number(store: Subject) -> None:
+    assert await store.execute(save(create=True, number=3)) == Saved()
+    assert await store.execute(save(number=3, value=b"newer")) == Saved()
+    assert await store.execute(save(create=True, number=1, value=b"stale")) == Overtaken(3)
+    assert await saved_value(store) == b"newer"
+
+
+async def test_the_newest_claim_creates_over_what_an_older_one_has_created(store: Subject) -> None:
+    """A frozen server may come first, and create a session that was lost and is not its own any more."""
+    await store.execute(save(create=True, number=1, value=b"stale"))
+    await store.execute(save(number=1, state=HolderState.ENDED))
+    theirs = save(create=True, number=2, owner=ServerId("server-2"), value=b"right")
+    assert await store.execute(theirs) == Saved()
+    assert await store.execute(save(number=1, value=b"stale")) == Overtaken(2)
+    assert await saved_value(store) == b"right"
+
+
+async def test_another_owner_of_the_same_number_writes_nothing(store: Subject) -> None:
+    """Two servers have one number only if the session was lost, created by one, and claimed by the other."""
+    await store.execute(save(create=True, number=1))
+    await store.execute(claim(nonce="a"))  # number 2, server-2
+    for create in (False, True):
+        stranger = save(number=2, owner=ServerId("server-3"), value=b"x", create=create)
+        assert await store.execute(stranger) == Overtaken(2)
+    assert await saved_value(store) == b"session"
+
+
 async def test_the_claimer_writes_under_its_number(store: Subject) -> None:
     await store.execute(save(create=True))
     await store.execute(claim(nonce="a"))

@@ -29,6 +29,7 @@ from recovery.commands import (
     Overtaken,
     Read,
     ReadBack,
+    RenewStream,
     Saved,
     SaveSession,
 )
@@ -150,6 +151,8 @@ def _exchange(command: object, keys: Keys, most_wait_ms: int) -> Exchange[object
     match command:
         case OpenStream():
             return _open(command, keys)
+        case RenewStream():
+            return _renew(command, keys)
         case GetStream():
             return _get(keys)
         case Append():
@@ -168,6 +171,12 @@ def _exchange(command: object, keys: Keys, most_wait_ms: int) -> Exchange[object
 
 def _open(command: OpenStream, keys: Keys) -> Exchange[StreamState]:
     request = Script(ScriptName.OPEN, (keys.stream, keys.epoch), (command.candidate,))
+    return _stream_state((yield from _asked(request, _stream_keys(keys))))
+
+
+def _renew(command: RenewStream, keys: Keys) -> Exchange[StreamState]:
+    arguments = (command.stale, command.candidate, str(command.lost))
+    request = Script(ScriptName.RENEW, (keys.stream, keys.epoch), arguments)
     return _stream_state((yield from _asked(request, _stream_keys(keys))))
 
 

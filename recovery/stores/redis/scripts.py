@@ -17,6 +17,7 @@ class ScriptName(Enum):
 
     STATE = ("state.lua",)
     OPEN = ("stream.lua", "open.lua")
+    RENEW = ("stream.lua", "renew.lua")
     APPEND = ("stream.lua", "append.lua")
     CLAIM = ("claim.lua",)
     SAVE = ("save.lua",)

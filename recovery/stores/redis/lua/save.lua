@@ -1,4 +1,4 @@
--- Writes a session, or parts of it, under a claim number; refused if that number is not in force.
+-- Writes a session, or parts of it, under a claim number; refused if that is not in force, or another's.
 --
 -- KEYS[1]   the session key, a string: the encoded session. Expires with the session.
 -- KEYS[2]   its claim key, a hash that outlives the session by the linger time:
@@ -13,7 +13,7 @@
 --             nsp, identity, epoch    what a claim must match
 -- ARGV[1]   claim number
 -- ARGV[2]   the writing server
--- ARGV[3]   '1' to create the session, else ''
+-- ARGV[3]   '1' to create the session, if there is none or an older claim's; else ''
 -- ARGV[4]   '1' if ARGV[12] is the session; '' to leave it as it is
 -- ARGV[5]   state
 -- ARGV[6]   lifetime of the session in ms
@@ -29,14 +29,21 @@
 local claim = redis.call('HMGET', KEYS[2], 'n', 'owner', 'holder', 'state')
 redis.call('STRLEN', KEYS[1]) -- an error, before anything is written, if it is no string
 local create, ended = ARGV[3] == '1', ARGV[5] == 'ended'
-if not claim[1] then
+local stored, number = tonumber(claim[1]), tonumber(ARGV[1])
+if not stored then
   if not create then
     return { 0, 0 }
   end
-elseif claim[1] ~= ARGV[1] or (create and claim[2] ~= ARGV[2]) then
-  return { 0, tonumber(claim[1]) } -- a repeated create, whose reply was lost, comes from the owner
-elseif claim[4] == 'ended' and not ended then
-  return { 0, 0 } -- for good: else a late checkpoint would bring the session back
+elseif number < stored or (number > stored and not create) then
+  return { 0, stored }
+elseif number == stored then
+  if claim[2] ~= ARGV[2] then
+    return { 0, stored } -- a repeated create, whose reply was lost, comes from the owner
+  elseif claim[4] == 'ended' and not ended then
+    return { 0, 0 } -- for good: else a late checkpoint would bring the session back
+  end
+else
+  redis.call('HDEL', KEYS[2], 'nonce') -- of an older claim
 end
 
 local time = redis.call('TIME')

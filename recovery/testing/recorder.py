@@ -1,0 +1,322 @@
+"""Writes down the history of a simulated cluster: what the checker needs, and nothing that it should not trust.
+
+Where a packet stands in the stream is known from the store. When a change of rooms took effect is known only
+to lie between two offsets: after all that the server had read or seen confirmed when it was called, and
+before the end of the stream when it returned.
+"""
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from adapter.frames import codec_of
+from recovery.commands import Append, Appended
+from recovery.core.packets import StoredEntry
+from recovery.entries import Kind
+from recovery.offsets import ORIGIN, Offset, parse_offset
+from recovery.reasons import Reason
+from recovery.records import Audience, Entry, Recovery, Room
+from recovery.testing.clients import SimulatedClient
+from recovery.testing.history import (
+    Accepted,
+    Dropped,
+    Emitted,
+    Ended,
+    History,
+    MembershipChanged,
+    Received,
+)
+
+__all__ = ["Attempt", "Recorder", "Where"]
+
+_NAME = re.compile(rb'"(packet-[0-9]+)"')
+
+
+class Where(Protocol):
+    """A server, as far as it is of interest here."""
+
+    name: str
+
+    @property
+    def position(self) -> Offset:
+        """All up to here was read by it, or confirmed to it."""
+        ...
+
+    def outcome_of(self, sid: str) -> Recovery | None:
+        """What it said of a connection to its application."""
+        ...
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One CONNECT, and what came of it.
+
+    Attributes:
+        pid: what was presented; "" for nothing.
+        asked_at: time of the CONNECT.
+        answered_at: time of its acceptance; None if it was not.
+        left_at: when the client left the connection that it had before; None if it had none.
+        reason: why it was not recovered.
+    """
+
+    client: str
+    server: str
+    pid: str
+    after: Offset
+    asked_at: float
+    answered_at: float | None = None
+    left_at: float | None = None
+    recovered: bool = False
+    reason: Reason | None = None
+
+
+@dataclass(slots=True)
+class _Ending:
+    """A session is to end, or did."""
+
+    certain_at: float | None = None
+
+
+@dataclass(slots=True)
+class _Session:
+    """What a client has from a connect that was not recovered on."""
+
+    client: str
+    sid: str
+    endings: list[_Ending] = field(default_factory=list)
+    heard: Offset = ORIGIN
+
+
+class Recorder:
+    """Writes a `History`, and notes what is to be judged besides.
+
+    Attributes:
+        history: what happened.
+        attempts: every CONNECT.
+        wrong: what cannot be right, in words.
+    """
+
+    def __init__(self, clock: Callable[[], float], end: Callable[[], Offset]) -> None:
+        self.history = History()
+        self.attempts: list[Attempt] = []
+        self.wrong: list[str] = []
+        self._end = end
+        self._clock = clock
+        self._codec = codec_of(None, json)
+        self._packets: dict[str, int] = {}
+        self._numbers: defaultdict[str, int] = defaultdict(int)
+        self._sessions: dict[str, _Session] = {}  # by client
+        self._by_sid: dict[str, _Session] = {}
+        self._awaited: defaultdict[str, list[MembershipChanged]] = defaultdict(list)
+        self._places: dict[int, Where] = {}
+        self._open: dict[int, Attempt] = {}
+        self._left_at: dict[str, float] = {}
+
+    @property
+    def end(self) -> Offset:
+        """The last offset of the stream."""
+        return self._end()
+
+    # Packets -------------------------------------------------------------------------------------------
+
+    def emit_begins(self, producer: str, audience: Audience, *, volatile: bool, client: str | None) -> str:
+        """A packet is being emitted; returns its name."""
+        name = f"packet-{len(self._packets) + 1}"
+        self._numbers[producer] += 1
+        self._packets[name] = len(self.history.events)
+        clients = frozenset({client}) if client is not None else None
+        self.history.add(
+            Emitted(
+                name,
+                producer,
+                self._numbers[producer],
+                audience=audience,
+                stored=None,
+                recoverable=not volatile,
+                clients=clients,
+            )
+        )
+        return name
+
+    def emit_ends(self, name: str, *, stored: bool | None) -> None:
+        """The emit returned, or raised."""
+        self._amend(name, stored=stored)
+
+    def offset_of(self, name: str) -> Offset:
+        """Where a packet stands in the stream; `ORIGIN` if it is not there."""
+        emitted = self.history.events[self._packets[name]]
+        assert isinstance(emitted, Emitted), "nothing is removed from a history"
+        return emitted.offset or ORIGIN
+
+    def appended(self, server: Where, command: Append, reply: Appended) -> None:
+        """The store has appended entries."""
+        for draft, offset in zip(command.drafts, reply.offsets, strict=True):
+            fields = dict(draft.fields)
+            match = _NAME.search(fields.get(b"data", b""))
+            name = match[1].decode() if match else ""
+            if name in self._packets:
+                self._amend(name, offset=offset)
+            else:
+                self._note_entry(server, Entry(offset, fields))
+
+    def _note_entry(self, server: Where, entry: Entry) -> None:
+        """An entry that `emit_begins` knows nothing of: an application's own packet, or no packet."""
+        stored: StoredEntry[Any] = StoredEntry.read(entry)
+        if stored.head is None or stored.head.kind is not Kind.BROADCAST:
+            return
+        event = stored.broadcast(self._codec)
+        self._numbers[server.name] += 1
+        self.history.add(
+            Emitted(
+                f"{event.args[0]}@{entry.offset}",
+                f"{server.name}'s application",
+                self._numbers[server.name],
+                audience=event.audience,
+                offset=entry.offset,
+                recoverable=event.recoverable,
+            )
+        )
+
+    def _amend(self, name: str, **changes: Any) -> None:
+        index = self._packets[name]
+        emitted = self.history.events[index]
+        assert isinstance(emitted, Emitted), "nothing is removed from a history"
+        self.history.events[index] = replace(emitted, **changes)
+
+    # Clients (`recovery.testing.clients.Observer`) -----------------------------------------------------
+
+    def dials(self, connection: int, server: Where) -> None:
+        """A client is about to connect to a server."""
+        self._places[connection] = server
+
+    def asks(self, client: SimulatedClient, connection: int) -> None:
+        """A client sent CONNECT."""
+        server = self._places[connection]
+        attempt = Attempt(client.name, server.name, client.pid, server.position, self._clock())
+        attempt.left_at = self._left_at.get(client.name)
+        self._open[connection] = attempt
+        self.attempts.append(attempt)
+
+    def accepted(self, client: SimulatedClient, connection: int, *, recovered: bool) -> None:
+        """A client got CONNECT."""
+        attempt, server = self._open[connection], self._places[connection]
+        outcome = server.outcome_of(client.sid)
+        attempt.answered_at, attempt.recovered = self._clock(), recovered
+        attempt.reason = None if outcome is None else outcome.reason
+        session = self._sessions.get(client.name)
+        if session is not None:
+            self._judge_endings(session, attempt)
+        if session is None or not recovered:
+            session = self._sessions[client.name] = _Session(client.name, client.sid)
+            self._by_sid[client.sid] = session
+        self.history.add(
+            Accepted(
+                client.name,
+                connection,
+                client.sid,
+                recovered=recovered,
+                reason=attempt.reason,
+                after=attempt.after,
+                by=self.end,
+            )
+        )
+        for change in self._awaited.pop(client.sid, []):
+            self.history.add(replace(change, client=client.name))
+
+    def received(
+        self, client: SimulatedClient, connection: int, args: list[Any], offset: str | None, *, heard: bool
+    ) -> None:
+        """An event was written to a client."""
+        place = _offset_or_none(offset)
+        name = args[1] if len(args) > 1 and args[1] in self._packets else f"{args[0]}@{place}"
+        if place is None and offset is not None:
+            self.wrong.append(f"{client.name} got {args} with {offset!r} in place of an offset")
+        if heard and place is not None:
+            self._sessions[client.name].heard = place
+        self.history.add(Received(client.name, connection, name, place, heard=heard))
+
+    def left(self, client: SimulatedClient, connection: int) -> None:
+        """A client has no connection any more."""
+        self._open.pop(connection, None)
+        if client.connected or self._sessions.get(client.name):
+            self._left_at[client.name] = self._clock()
+        self.history.add(Dropped(client.name, connection))
+
+    # Rooms and endings ---------------------------------------------------------------------------------
+
+    @contextmanager
+    def room_change(self, server: Where, sid: str, room: Room, *, entered: bool) -> Generator[None]:
+        """A client is put into a room, or taken out, while the block runs."""
+        session = self._by_sid.get(sid)
+        change = MembershipChanged("", room, entered, after=server.position, by=None)
+        index: int | None = None
+        if session is None:
+            self._awaited[sid].append(change)
+        elif self._sessions[session.client] is session:
+            change = replace(change, client=session.client)
+            index = len(self.history.events)
+            self.history.add(change)
+        yield  # an exception leaves it uncertain
+        done = replace(change, by=self.end)
+        if index is not None:
+            self.history.events[index] = done
+        elif change in self._awaited.get(sid, ()):
+            changes = self._awaited[sid]
+            changes[changes.index(change)] = done
+
+    @contextmanager
+    def room_closing(self, server: Where, room: Room) -> Generator[None]:
+        """Everybody is taken out of a room while the block runs."""
+        first = len(self.history.events)
+        names = [name for name, session in self._sessions.items() if session is not None]
+        for name in names:
+            self.history.add(MembershipChanged(name, room, entered=False, after=server.position, by=None))
+        yield
+        for index in range(first, first + len(names)):
+            change = self.history.events[index]
+            assert isinstance(change, MembershipChanged), "nothing is removed from a history"
+            self.history.events[index] = replace(change, by=self.end)
+
+    @contextmanager
+    def ending(self, sid: str) -> Generator[None]:
+        """A session is ended while the block runs; certainly, if that returns."""
+        session, ending = self._by_sid.get(sid), _Ending()
+        if session is not None:
+            session.endings.append(ending)
+        yield
+        ending.certain_at = self._clock()
+
+    def leaves_for_good(self, client: SimulatedClient) -> None:
+        """A client sends DISCONNECT, which may be lost."""
+        session = self._sessions.get(client.name)
+        if session is not None:
+            session.endings.append(_Ending())
+
+    def _judge_endings(self, session: _Session, attempt: Attempt) -> None:
+        certain = any(
+            ending.certain_at is not None and ending.certain_at < attempt.asked_at
+            for ending in session.endings
+        )
+        if attempt.recovered and certain:
+            self.wrong.append(f"{session.client} recovered a session that had been ended before it came")
+        if not attempt.recovered and session.endings:
+            self.history.add(Ended(session.client, session.heard))
+
+    def was_ended(self, client: str) -> bool:
+        """Whether somebody tried to end a session of this client."""
+        return any(isinstance(event, Ended) and event.client == client for event in self.history.events)
+
+    def finish(self, settled: Iterable[str]) -> None:
+        """Nothing more happens: to these clients nothing may be missing."""
+        self.history.settled = set(settled)
+
+
+def _offset_or_none(text: str | None) -> Offset | None:
+    try:
+        return None if text is None else parse_offset(text)
+    except ValueError:
+        return None

@@ -1,0 +1,72 @@
+"""A stream that lost writes gets a new identity: `RenewStream`."""
+
+import pytest
+
+from recovery.commands import GetStream, OpenStream, Read, RenewStream
+from recovery.offsets import Offset
+from recovery.records import Epoch, StreamState
+from tests.contract.builders import append
+from tests.contract.subject import Hand, Subject
+
+OPEN = OpenStream(Epoch("first"))
+
+
+def renew(lost: Offset, *, stale: str = "first", candidate: str = "second") -> RenewStream:
+    return RenewStream(Epoch(stale), Epoch(candidate), lost)
+
+
+async def opened_and_lost(store: Subject, hand: Hand) -> tuple[StreamState, Offset]:
+    """A stream that has lost its last entry; its state, and what was lost."""
+    opened = await store.execute(OPEN)
+    lost = (await store.execute(append(b"lost"))).offsets[0]
+    await hand.lose_writes(opened.last)
+    return opened, lost
+
+
+async def test_the_epoch_changes_and_a_genesis_entry_says_so(store: Subject, hand: Hand) -> None:
+    opened, lost = await opened_and_lost(store, hand)
+    state = await store.execute(renew(lost))
+    assert (state.epoch, state.first) == ("second", opened.first)
+    assert await store.execute(GetStream()) is not None
+    [genesis] = await store.execute(Read(opened.last, 10, 0))
+    assert genesis.fields == {b"epoch": b"second"}
+    assert genesis.offset == state.last
+    assert (await store.execute(OpenStream(Epoch("third")))).epoch == "second"
+
+
+@pytest.mark.parametrize("ahead_ms", [0, 3_600_000])
+async def test_what_is_appended_next_is_above_what_was_lost(
+    store: Subject, hand: Hand, ahead_ms: int
+) -> None:
+    """The clock of the server that took over may be behind."""
+    _, lost = await opened_and_lost(store, hand)
+    lost = Offset(lost.ms + ahead_ms, 7)
+    state = await store.execute(renew(lost))
+    appended = await store.execute(append(b"next", sequence=2))
+    assert lost < state.last < appended.offsets[0]
+
+
+async def test_who_comes_second_changes_no_epoch(store: Subject, other_store: Subject, hand: Hand) -> None:
+    _, lost = await opened_and_lost(store, hand)
+    first = await store.execute(renew(lost))
+    again = await other_store.execute(renew(lost, candidate="third"))
+    assert (again.epoch, again.last) == (first.epoch, first.last)
+
+
+async def test_who_comes_second_and_lost_more_raises_the_offsets(
+    store: Subject, other_store: Subject, hand: Hand
+) -> None:
+    _, lost = await opened_and_lost(store, hand)
+    first = await store.execute(renew(lost))
+    later = Offset(first.last.ms + 60_000, 0)
+    again = await other_store.execute(renew(later, candidate="third"))
+    assert again.epoch == "second"
+    assert again.last > later
+
+
+async def test_a_stream_that_is_gone_is_made_anew(store: Subject, hand: Hand) -> None:
+    opened = await store.execute(OPEN)
+    await hand.delete_stream()
+    state = await store.execute(renew(opened.last))
+    assert state.epoch == "second"
+    assert state.first == state.last > opened.last
