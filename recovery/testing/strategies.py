@@ -5,7 +5,7 @@ checker of an application's own, a report, a page) can be tested with it, and wi
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from hypothesis import strategies as st
 
@@ -143,12 +143,16 @@ class _Imagined:
 
     def emit(self) -> None:
         self.place += 1
-        sids = [client.sid for client in self.clients if client.sid]
-        targets = st.sampled_from([*self.among, *sids])
-        packet = self.draw(packets(audiences=st.just(Audience()) | audiences(targets)))
-        packet = replace(packet, packet=f"p{self.place}", number=self.place, offset=self.end)
-        stored = self.draw(st.sampled_from((True, True, True, True, None, False)))
-        self.history.add(replace(packet, stored=stored))
+        packet = Emitted(
+            f"p{self.place}",
+            self.draw(_PRODUCERS),
+            self.place,
+            audience=self._audience(),
+            offset=self.end,
+            stored=(stored := self.draw(_OUTCOMES)),
+            recoverable=self.draw(_MOSTLY),
+        )
+        self.history.add(packet)
         for client in self.clients if stored is not False else ():
             if _is_addressed(packet.audience, client.rooms):
                 self._deliver(packet, client)
@@ -200,6 +204,12 @@ class _Imagined:
             self.history.add(Ended(client.name, after=self.end, by=self.end))
             client.sid, client.rooms, client.open = "", set(), False
 
+    def _audience(self) -> Audience:
+        """Everyone, or members of one or two rooms but those of another."""
+        targets = [*self.among, *(client.sid for client in self.clients if client.sid)]
+        chosen = [targets[number % len(targets)] for number in self.draw(_CHOICES)]
+        return Audience(tuple(chosen[:2]), tuple(chosen[2:]))
+
     def _client(self) -> _Client:
         return self.draw(st.sampled_from(self.clients))
 
@@ -230,6 +240,8 @@ class _Imagined:
 
 
 _DOUBTS = st.integers(0, 2)
+_OUTCOMES = st.sampled_from((True, True, True, True, None, False))
+_CHOICES: st.SearchStrategy[list[int]] = st.just(list[int]()) | st.lists(st.integers(0, 20), max_size=3)
 _STEPS: Sequence[Callable[[_Imagined], None]] = (
     *(_Imagined.emit,) * 6,
     *(_Imagined.recover,) * 3,
