@@ -34,7 +34,12 @@ class Story:
 
     def emit(self, *places: int, to: Audience | None = None, by: str = "server", **fields: Any) -> None:
         for place in places:
-            known = {"offset": at(place), "number": place, "audience": to or Audience(), **fields}
+            known: dict[str, Any] = {
+                "offset": at(place),
+                "number": place,
+                "audience": to or Audience(),
+                **fields,
+            }
             self.history.add(Emitted(f"p{place}", by, **known))
 
     def connect(self, client: str, after: int = 0, by: int | None = None, **fields: Any) -> int:
@@ -48,7 +53,7 @@ class Story:
 
     def _accept(self, client: str, after: int, by: int | None, fields: dict[str, Any]) -> int:
         self._connections += 1
-        known = {"sid": self._sids.get(client, "nobody's"), **fields}
+        known: dict[str, Any] = {"sid": self._sids.get(client, "nobody's"), **fields}
         end = at(after if by is None else by)
         self.history.add(Accepted(client, self._connections, after=at(after), by=end, **known))
         self._latest[client] = self._connections
@@ -57,7 +62,8 @@ class Story:
     def receive(self, client: str, *places: int, on: int | None = None, **fields: Any) -> None:
         connection = self._latest[client] if on is None else on
         for place in places:
-            self.history.add(Received(client, connection, f"p{place}", **{"offset": at(place), **fields}))
+            known: dict[str, Any] = {"offset": at(place), **fields}
+            self.history.add(Received(client, connection, f"p{place}", **known))
 
     def enter(self, client: str, room: Room, after: int, by: int | None, **fields: Any) -> None:
         self._change(client, room, after, by, entered=True, **fields)
