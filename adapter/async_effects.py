@@ -18,9 +18,8 @@ from recovery.core.effects import (
     SessionWanted,
     TakenOver,
 )
-from recovery.errors import PublishError
 from recovery.flows.steps import Vacate
-from recovery.records import Draft, HolderState
+from recovery.records import HolderState
 
 __all__ = ["AsyncEffects"]
 
@@ -134,17 +133,16 @@ class AsyncEffects:
             return
         if client is not None and client.connection.number < takeover.number:
             await client.gone
-        drafts = self._process.runtime.drafts
-        await self._publish(
-            drafts.released(takeover.namespace, takeover.sid, takeover.number, takeover.claimer)
+        released = self._process.runtime.drafts.released
+        await self._process.answer(
+            lambda: released(takeover.namespace, takeover.sid, takeover.number, takeover.claimer)
         )
 
     async def _answer(self, effect: SessionWanted[EioPacket]) -> None:
         request, connection = effect.request, effect.connection
-        await self._publish(
-            self._process.runtime.drafts.session(
-                connection.namespace, request.server, request.request_id, connection.user_session
-            )
+        session = self._process.runtime.drafts.session
+        await self._process.answer(
+            lambda: session(connection.namespace, request.server, request.request_id, connection.user_session)
         )
 
     async def _close_slow(self, connection: EioConnection) -> None:
@@ -154,9 +152,3 @@ class AsyncEffects:
             extra={"event": "client.slow", "sid": connection.sid},
         )
         await seams.abort(self._server, connection.transport)
-
-    async def _publish(self, draft: Draft) -> None:
-        try:
-            await self._process.runtime.publish(draft)
-        except PublishError as exc:
-            logger.warning("an answer is lost: %s", exc, extra={"event": "publish.failed"})

@@ -24,6 +24,7 @@ from weakref import WeakSet
 from adapter import seams
 from adapter.async_process import AsyncProcess, handled_disconnect
 from adapter.clients import Client
+from adapter.guesses import Guesses
 from adapter.seams import EioPacket
 from recovery.core.connection import Phase
 from recovery.core.decision import Presented, read_auth
@@ -49,6 +50,7 @@ class Gate:
 
     Attributes:
         outcomes: how many clients that asked for recovery got it ("recovered"), or why not.
+        guesses: transports that present pids in vain.
     """
 
     def __init__(self, process: AsyncProcess, *, identity: Identity | None, wants_offsets: Predicate) -> None:
@@ -60,6 +62,7 @@ class Gate:
         self._clients = process.clients
         self._identity = identity
         self._wants_offsets = wants_offsets
+        self.guesses = Guesses()
         self._watched: WeakSet[Any] = WeakSet()
         self._connecting: set[tuple[str, str]] = set()
         self._admitted: dict[tuple[str, str], Client] = {}
@@ -79,6 +82,9 @@ class Gate:
         if not seams.accepts(self._server, name):
             await self._connect(eio_sid, namespace, data)
             return
+        if self._process.closed:
+            await seams.abort(self._server, eio_sid)  # its client tries again, and finds another server
+            return
         place = (eio_sid, name)
         if place in self._connecting or self._clients.at(eio_sid, name) is not None:
             await self._refuse(eio_sid, name)
@@ -91,9 +97,10 @@ class Gate:
             except Exception:  # of the settings `identity` and `wants_offsets`
                 await self._refuse(eio_sid, name)
                 raise
-            if not seams.is_open(self._server, eio_sid):
+            if self._process.closed or not seams.is_open(self._server, eio_sid):
                 self._process.runtime.dispatcher.end(client.connection)
                 self._clients.remove(client)
+                await seams.abort(self._server, eio_sid)
                 return
             self._admitted[place] = client
             try:
@@ -189,6 +196,8 @@ class Gate:
 
     async def _admit(self, eio_sid: str, namespace: Namespace, presented: Presented, auth: Any) -> Client:
         environ = self._server.environ.get(eio_sid, {})
+        socket = seams.socket_of(self._server, eio_sid)
+        presented = self.guesses.admit(socket, presented)
         newcomer = await self._newcomer(eio_sid, namespace, presented, environ, auth)
         runtime = self._process.runtime
         try:
@@ -199,6 +208,7 @@ class Gate:
         else:
             flow = admit(newcomer, runtime.dispatcher, runtime.drafts, runtime.epoch, self._process.settings)
             connection = await run_async(flow, runtime.perform)
+        self.guesses.note(socket, presented, connection.recovery)
         client = self._clients.add(connection)
         environ[_ENVIRON_KEY] = connection.recovery
         if connection.recovery.recovered:
@@ -300,6 +310,8 @@ class Gate:
         except (SaveError, EncodingError) as exc:
             logger.warning("a client's session is not saved: %s", exc, extra={"event": "save.failed"})
             if recovered:  # it might have two owners: it has to come once more
+                if isinstance(exc, EncodingError):
+                    await self._process.sessions.end(client)  # else it would come, in vain, for ever
                 await seams.abort(self._server, client.connection.transport)
             return not recovered
         return True

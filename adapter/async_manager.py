@@ -34,6 +34,9 @@ from recovery.stores import open_async_store
 
 __all__ = ["AsyncRecoveryManager"]
 
+_MOST_ACKS = 10_000
+"""Acknowledgements that one client may owe; the oldest is given up first."""
+
 
 class AsyncRecoveryManager(AsyncManager):
     """A client manager with connection state recovery, for an asyncio server.
@@ -211,6 +214,7 @@ class AsyncRecoveryManager(AsyncManager):
         """Put a client into a room, wherever it is; durable on return.
 
         Raises:
+            LimitError: it is in ``max_rooms`` rooms already; nothing was changed.
             SaveError: it is in force, but the store did not confirm it.
             PublishError: for a client elsewhere: see `emit`.
         """
@@ -218,8 +222,10 @@ class AsyncRecoveryManager(AsyncManager):
         if self._process.is_elsewhere(sid, namespace):
             await self._change_rooms_elsewhere(Kind.JOIN, namespace, sid, room)
             return
-        self.basic_enter_room(sid, namespace, room, eio_sid=eio_sid)
         client = self._process.clients.find(namespace, sid)
+        if client is not None:
+            client.connection.membership.check_space(room, self.settings.max_rooms)
+        self.basic_enter_room(sid, namespace, room, eio_sid=eio_sid)
         if client is not None and client.connection.phase is not Phase.ENDED:
             self._process.runtime.dispatcher.enter(client.connection, room)
             await self._process.sessions.save_change(client)
@@ -320,7 +326,10 @@ class AsyncRecoveryManager(AsyncManager):
     def _ack_id(self, namespace: Namespace, sid: Sid, ack: AckRequest) -> int:
         """Note where an acknowledgement goes; its id is unlike any that another process gave this client."""
         ack_id = next(self._ack_ids)
-        self.callbacks.setdefault(sid, {})[ack_id] = partial(self._acknowledged, namespace, ack)
+        waiting = self.callbacks.setdefault(sid, {})
+        waiting[ack_id] = partial(self._acknowledged, namespace, ack)
+        if len(waiting) > _MOST_ACKS:  # a client need not answer, ever
+            del waiting[next(iter(waiting))]
         return ack_id
 
     async def _acknowledged(self, namespace: Namespace, ack: AckRequest, *args: Any) -> None:
@@ -328,7 +337,9 @@ class AsyncRecoveryManager(AsyncManager):
         if ack.server == runtime.server:
             await self._process.requests.acknowledge(ack.request_id, args)
         else:
-            await runtime.publish(runtime.drafts.acknowledge(namespace, ack.server, ack.request_id, args))
+            await self._process.answer(
+                lambda: runtime.drafts.acknowledge(namespace, ack.server, ack.request_id, args)
+            )
 
     async def _change_rooms_elsewhere(self, kind: Kind, namespace: str, sid: str, room: Room) -> None:
         runtime = self._process.runtime

@@ -5,6 +5,7 @@ inside the running loop, and after any fork.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
@@ -20,10 +21,13 @@ from recovery.aio.runtime import FrontEnd, Runtime
 from recovery.commands import AsyncStore
 from recovery.core.connection import Phase
 from recovery.entries import JsonModule
-from recovery.errors import PublishError, StoreUnavailableError
+from recovery.errors import EncodingError, PublishError, StoreUnavailableError
+from recovery.records import Draft
 from recovery.settings import Settings
 
 __all__ = ["AsyncProcess", "handled_disconnect"]
+
+logger = logging.getLogger("recovery.effects")
 
 handled_disconnect: ContextVar[Client | None] = ContextVar("handled_disconnect", default=None)
 """The client whose disconnect handler is running."""
@@ -44,6 +48,7 @@ class AsyncProcess:
         json: the JSON module that payloads are written with.
         front_end: carries out what the dispatcher leaves to do; None without a server.
         lost: told of a client whose session another server has taken.
+        closed: `close` was called; nobody may get in any more.
     """
 
     def __init__(self, store: AsyncStore, settings: Settings, json: JsonModule, ack_id: AckId) -> None:
@@ -60,7 +65,7 @@ class AsyncProcess:
         self._runtime: Runtime[EioPacket] | None = None
         self._sessions: Sessions | None = None
         self._checkpoints: asyncio.Task[Any] | None = None
-        self._closed = False
+        self.closed = False
 
     @property
     def runtime(self) -> Runtime[EioPacket]:
@@ -116,6 +121,17 @@ class AsyncProcess:
         except StoreUnavailableError as exc:
             raise PublishError(f"the packet was not stored: {exc}", maybe_stored=False) from exc
 
+    async def answer(self, make: Callable[[], Draft]) -> None:
+        """Append an answer to another server, where nobody can be told of a failure but the log.
+
+        Args:
+            make: returns the entry; what it is made of may come from a client or another program.
+        """
+        try:
+            await self.runtime.publish(make())
+        except (PublishError, EncodingError) as exc:
+            logger.warning("an answer is lost: %s", exc, extra={"event": "publish.failed"})
+
     def retention_ms(self) -> int:
         """How long entries, and sessions of live clients, are kept; see `Settings.retention_ms`."""
         eio = None if self.server is None else self.server.eio
@@ -125,9 +141,11 @@ class AsyncProcess:
 
     async def close(self) -> None:
         """Close all connections, write what is left to write, and end all tasks. Harmless when repeated."""
-        if self._runtime is None or self._closed:
+        if self.closed:
             return
-        self._closed = True
+        self.closed = True
+        if self._runtime is None:
+            return
         if self._checkpoints is not None:
             self._checkpoints.cancel()
         transports = self.clients.transports()

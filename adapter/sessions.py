@@ -51,6 +51,7 @@ class Sessions:
 
         Raises:
             SaveError: the store did not confirm it.
+            EncodingError: it is too large.
         """
         changes = client.connection.changes
         whole = whole or client.saved_changes != changes  # a checkpoint says that the saved rooms are right
@@ -64,6 +65,7 @@ class Sessions:
             retention_ms=self._retention_ms(),
             whole=whole,
             create=create,
+            max_bytes=self._settings.max_session_bytes,
         )
         outcome: Saved | Overtaken = await self._runtime.sessions.write(command)
         if isinstance(outcome, Overtaken):
@@ -96,9 +98,16 @@ class Sessions:
         """Make a change of rooms or session data durable.
 
         Raises:
-            SaveError: it is not: the store did not confirm it, or another server has the session.
+            SaveError: it is not: the store did not confirm it, another server has the session, or with this
+                change it is too large.
         """
-        if client.saved and not await self.save(client, HolderState.LIVE):
+        if not client.saved:
+            return
+        try:
+            saved = await self.save(client, HolderState.LIVE)
+        except EncodingError as exc:
+            raise SaveError(f"the change is in force, and not saved: {exc}") from exc
+        if not saved:
             raise SaveError(f"{client.connection.sid} has moved to another server; the change is not saved")
 
     async def end(self, client: Client) -> bool:

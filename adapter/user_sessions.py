@@ -48,12 +48,12 @@ class UserSessions:
         """Replace the user session of a client, wherever it is; durable on return.
 
         Raises:
-            EncodingError: something in it cannot be saved; nothing was changed.
+            EncodingError: something in it cannot be saved, or it is too large; nothing was changed.
             SaveError: it is in force, but the store did not confirm it.
             PublishError: for a client elsewhere: the change was not confirmed.
         """
         name = Namespace(namespace or "/")
-        packed = encode_user_session(session)
+        packed = encode_user_session(session, max_bytes=self._process.settings.max_session_bytes)
         client = self._process.clients.find(name, sid)
         closed = client is not None and client.connection.phase is Phase.ENDED
         if closed or self._process.is_elsewhere(sid, name):

@@ -7,6 +7,7 @@ reasons, the record of a recovery, and the settings.
 from recovery.errors import (
     ConfigurationError,
     EncodingError,
+    LimitError,
     MalformedError,
     PublishError,
     RecoveryError,
@@ -22,6 +23,7 @@ from recovery.settings import Settings
 __all__ = [
     "ConfigurationError",
     "EncodingError",
+    "LimitError",
     "MalformedError",
     "Offset",
     "PublishError",

@@ -16,7 +16,7 @@ Rules for every store:
 """
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 from recovery.errors import StoreError
@@ -177,23 +177,25 @@ class ReadBack(Command[tuple[Entry, ...]]):
 class ClaimSession(Command["Claimed | ClaimRefused"]):
     """Take over a session, if it exists and may be had; delete nothing.
 
-    Checks in this order, and changes nothing when one fails: known, not ended, not expired, same
-    namespace, same identity, same epoch. Then raises the claim number and notes the owner. The same
-    `nonce` gets the same answer again, as long as nobody has claimed since.
+    Checks in this order, and changes nothing when one fails: known, readable, not ended, not expired, same
+    namespace, same identity, same epoch, not too large. Then raises the claim number and notes the owner.
+    The same `nonce` gets the same answer again, as long as nobody has claimed since.
 
     Attributes:
         identity: what the setting ``identity`` returned for this client, "" for none; must equal
             what the session was saved with.
         owner: the claiming server.
         nonce: random, one per attempt of a client.
+        max_bytes: a saved session with more is refused, and not transferred; None for no limit.
     """
 
-    pid: Pid
+    pid: Pid = field(repr=False)
     namespace: Namespace
     identity: str
     epoch: Epoch
     owner: ServerId
     nonce: str
+    max_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +212,7 @@ class Claimed:
     """
 
     number: int
-    value: bytes
+    value: bytes = field(repr=False)
     proven: Offset
     holder: ServerId
     holder_state: HolderState
@@ -219,9 +221,14 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class ClaimRefused:
-    """Reply to `ClaimSession`: why not. Nothing was changed."""
+    """Reply to `ClaimSession`: why not. Nothing was changed.
+
+    Attributes:
+        detail: what is wrong with what the store has, if something is; for the log.
+    """
 
     reason: Reason
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,13 +250,13 @@ class SaveSession(Command["Saved | Overtaken"]):
             "unknown".
     """
 
-    pid: Pid
+    pid: Pid = field(repr=False)
     number: int
     owner: ServerId
     namespace: Namespace
     identity: str
     epoch: Epoch
-    value: bytes | None
+    value: bytes | None = field(repr=False)
     proven: Offset
     state: HolderState
     ttl_ms: int

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from recovery.entries import Kind, PayloadCodec, make_draft
+from recovery.errors import EncodingError
 from recovery.records import Audience, Draft, Namespace, Room, ServerId, Sid
 from recovery.rooms import check_rooms
 from recovery.sessions import encode_user_session
@@ -22,10 +23,14 @@ class Drafts:
     """Makes the entries of one server.
 
     All methods raise `EncodingError` for data that cannot be stored.
+
+    Attributes:
+        max_packet_bytes: an entry with more is refused; None for no limit.
     """
 
     server: ServerId
     codec: PayloadCodec
+    max_packet_bytes: int | None = None
 
     def broadcast(
         self,
@@ -98,9 +103,16 @@ class Drafts:
         *,
         target: ServerId | None = None,
     ) -> Draft:
-        return make_draft(
+        draft = make_draft(
             kind, payload, self.codec, server=self.server, namespace=namespace, rooms=rooms, target=target
         )
+        size = draft.size()
+        if self.max_packet_bytes is not None and size > self.max_packet_bytes:
+            raise EncodingError(
+                f"the packet has {size} bytes, more than max_packet_bytes ({self.max_packet_bytes}):"
+                " send less at once, or raise that setting on all servers"
+            )
+        return draft
 
 
 def _opts(audience: Audience, flags: Mapping[str, bool]) -> dict[str, Any]:

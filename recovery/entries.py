@@ -24,7 +24,7 @@ from typing import Any, Protocol, TypeGuard
 from recovery.errors import EncodingError, MalformedError
 from recovery.packing import ExtHook, Timestamp, is_list, is_map, keep_extension, pack, unpack
 from recovery.records import Audience, Draft, Entry, Namespace, Room, ServerId
-from recovery.rooms import check_rooms
+from recovery.rooms import check_rooms, is_room
 
 __all__ = [
     "Head",
@@ -226,8 +226,8 @@ def decode_audience(payload: Payload) -> tuple[Audience, Mapping[str, Any]]:
 
 
 def _read_rooms(value: object) -> tuple[Room, ...]:
-    if not is_list(value) or not all(isinstance(room, str | int) for room in value):
-        raise MalformedError("expected a list of rooms (strings or integers)")
+    if not is_list(value) or not all(map(is_room, value)):
+        raise MalformedError("expected a list of rooms (strings, or integers of 64 bits)")
     return tuple(value)
 
 

@@ -5,6 +5,7 @@
     RecoveryError
     ├── ConfigurationError      the operator's: a setting or URL (also a ValueError)
     ├── EncodingError           the application's: data that cannot be stored (also a TypeError)
+    ├── LimitError              the application's: a limit that is a setting (also a ValueError)
     ├── MalformedError          a peer's: an entry, a session or a request that cannot be read
     └── StoreError              the store's
         ├── StoreUnavailableError   no answer: refused, timed out, or cut off
@@ -17,6 +18,7 @@
 __all__ = [
     "ConfigurationError",
     "EncodingError",
+    "LimitError",
     "MalformedError",
     "PublishError",
     "RecoveryError",
@@ -40,6 +42,10 @@ class ConfigurationError(RecoveryError, ValueError):
 
 class EncodingError(RecoveryError, TypeError):
     """Data of the application cannot be stored or sent; nothing was changed."""
+
+
+class LimitError(RecoveryError, ValueError):
+    """More than a setting allows; nothing was changed. The message names the setting."""
 
 
 class MalformedError(RecoveryError):

@@ -29,7 +29,7 @@ Namespace = NewType("Namespace", str)
 Sid = NewType("Sid", str)
 """Socket id of a client in one namespace; public, other clients may know it."""
 Pid = NewType("Pid", str)
-"""Private id of a session: whoever presents it may recover the session. Never logged whole."""
+"""Private id of a session: whoever presents it may recover the session. No log, error or repr shows it."""
 Epoch = NewType("Epoch", str)
 """Random identity of a stream; changes when the stream was deleted or lost writes."""
 ServerId = NewType("ServerId", str)
@@ -64,6 +64,10 @@ class Draft:
     """An entry that is not in the stream yet: the fields as they will be stored."""
 
     fields: tuple[tuple[bytes, bytes], ...]
+
+    def size(self) -> int:
+        """Bytes of field names and values, as of `Entry`."""
+        return sum(len(name) + len(value) for name, value in self.fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +126,12 @@ class SavedSession:
     """
 
     sid: Sid
-    pid: Pid
+    pid: Pid = field(repr=False)
     namespace: Namespace
     rooms: tuple[Room, ...]
-    data: Mapping[str, Any]  # the application's own dict; only its encodability is ours to know
+    data: Mapping[str, Any] = field(
+        repr=False
+    )  # the application's own; only its encodability is ours to know
     epoch: Epoch
     start: Offset
     position: Offset

@@ -1,10 +1,19 @@
 """Which rooms can be stored: python-socketio allows any hashable, JSON and MessagePack do not."""
 
 from collections.abc import Sequence
+from typing import TypeGuard
 
 from recovery.errors import EncodingError
+from recovery.records import Room
 
-__all__ = ["check_rooms"]
+__all__ = ["check_rooms", "is_room"]
+
+
+def is_room(value: object) -> TypeGuard[Room]:
+    """Tell whether what somebody else wrote is a room that `check_rooms` would let pass."""
+    if isinstance(value, str):
+        return value.isascii() or _is_text(value)
+    return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**64
 
 
 def check_rooms(rooms: Sequence[object]) -> None:
@@ -25,3 +34,11 @@ def _check_text(room: str) -> None:
         room.encode()
     except UnicodeEncodeError as exc:
         raise EncodingError(f"room {room!r} is not valid text: {exc}") from exc
+
+
+def _is_text(room: str) -> bool:
+    try:
+        room.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair, which JSON can say
+        return False
+    return True

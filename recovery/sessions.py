@@ -2,6 +2,10 @@
 
 Node's ``persistSession()`` writes the map ``{sid, pid, rooms, data}``; we add ``nsp``, ``epoch``,
 ``start``, ``position`` and ``history``. Offsets are written as text.
+
+1. What is read here may have been written by anybody. What can be read can be written again: else a
+   client could be recovered, and then never be saved.
+2. No error shows what is in a session: it holds the pid.
 """
 
 import base64
@@ -9,21 +13,24 @@ from typing import Any
 
 from recovery.errors import EncodingError, MalformedError
 from recovery.offsets import parse_offset
-from recovery.packing import is_map, pack, unpack
+from recovery.packing import is_list, is_map, pack, unpack
 from recovery.records import Epoch, Namespace, Pid, Room, RoomChange, SavedSession, Sid
-from recovery.rooms import check_rooms
+from recovery.rooms import check_rooms, is_room
 
 __all__ = ["decode_session", "decode_user_session", "encode_session", "encode_user_session"]
 
 
-def encode_user_session(data: object) -> bytes:
+def encode_user_session(data: object, *, max_bytes: int | None = None) -> bytes:
     """Check that a user session can be saved, and return its MessagePack form.
 
     Maps (with any keys that MessagePack has), lists, text, bytes, numbers up to 64 bits, booleans,
     None and aware datetimes can be saved; a tuple comes back as a list.
 
+    Args:
+        max_bytes: of the saved session, which it is the largest part of (setting ``max_session_bytes``).
+
     Raises:
-        EncodingError: it is not a dict, or something in it is of another type.
+        EncodingError: it is not a dict, something in it is of another type, or it is too large.
 
     >>> encode_user_session({"user": {1, 2}})
     Traceback (most recent call last):
@@ -33,12 +40,14 @@ def encode_user_session(data: object) -> bytes:
         raise EncodingError(f"session data must be a dict, got {type(data).__name__}")
     try:
         unpack(pack({"data": data}, dates=True), dates=True)  # what can be written cannot always be read
-        return pack(data, dates=True)
+        packed = pack(data, dates=True)
     except Exception as exc:
         raise EncodingError(
             f"session data cannot be saved: {exc} (use dicts, lists, text, bytes, numbers, booleans, None"
             " and aware datetimes)"
         ) from exc
+    _check_size((len(packed) + 2) // 3 * 4, max_bytes)  # in base64, as it is saved
+    return packed
 
 
 def decode_user_session(packed: object) -> dict[str, Any]:
@@ -47,11 +56,11 @@ def decode_user_session(packed: object) -> dict[str, Any]:
         if not isinstance(packed, bytes):
             raise MalformedError(f"expected bytes, got {type(packed).__name__}")
         return _user_session(unpack(packed, dates=True))
-    except Exception as exc:  # unpackers raise many types; all mean the same to the caller
-        raise MalformedError(f"session data cannot be read: {exc!r}") from exc
+    except Exception as exc:  # noqa: BLE001 - unpackers raise many types; all mean the same to the caller
+        raise MalformedError(f"session data cannot be read: {_shown(exc)}") from None
 
 
-def encode_session(session: SavedSession) -> bytes:
+def encode_session(session: SavedSession, *, max_bytes: int | None = None) -> bytes:
     """Return a session as the store keeps it; raises `EncodingError` like `encode_user_session`."""
     encode_user_session(session.data)
     check_rooms(session.rooms)
@@ -59,7 +68,7 @@ def encode_session(session: SavedSession) -> bytes:
         [room, [[str(change.offset), change.entered] for change in changes]]
         for room, changes in session.history.items()
     ]
-    return base64.b64encode(
+    value = base64.b64encode(
         pack(
             {
                 "sid": session.sid,
@@ -75,6 +84,8 @@ def encode_session(session: SavedSession) -> bytes:
             dates=True,
         )
     )
+    _check_size(len(value), max_bytes)
+    return value
 
 
 def decode_session(value: bytes) -> SavedSession:
@@ -89,15 +100,30 @@ def decode_session(value: bytes) -> SavedSession:
             sid=Sid(_text(fields["sid"])),
             pid=Pid(_text(fields["pid"])),
             namespace=Namespace(_text(fields["nsp"])),
-            rooms=tuple(map(_room, fields["rooms"])),
+            rooms=tuple(map(_room, _list(fields["rooms"]))),
             data=_user_session(fields["data"]),
             epoch=Epoch(_text(fields["epoch"])),
             start=parse_offset(fields["start"]),
             position=parse_offset(fields["position"]),
-            history={_room(room): tuple(map(_change, changes)) for room, changes in fields["history"]},
+            history={_room(room): _changes(changes) for room, changes in _list(fields["history"])},
         )
-    except Exception as exc:  # unpackers raise many types; all mean the same to the caller
-        raise MalformedError(f"saved session of {len(value)} bytes cannot be read: {exc!r}") from exc
+    except Exception as exc:  # noqa: BLE001 - unpackers raise many types; all mean the same to the caller
+        raise MalformedError(f"saved session of {len(value)} bytes cannot be read: {_shown(exc)}") from None
+
+
+def _check_size(size: int, max_bytes: int | None) -> None:
+    if max_bytes is not None and size > max_bytes:
+        raise EncodingError(
+            f"the session would have {size} bytes, more than max_session_bytes ({max_bytes}):"
+            " keep less in it, or raise that setting on all servers"
+        )
+
+
+def _shown(error: Exception) -> str:
+    """What is wrong, without what was read: our own words, or else the kind of error."""
+    if isinstance(error, KeyError):
+        return f"it has no {error}"  # a field that we look for
+    return str(error) if isinstance(error, MalformedError) else type(error).__name__
 
 
 def _text(value: object) -> str:
@@ -106,8 +132,14 @@ def _text(value: object) -> str:
     return value
 
 
+def _list(value: object) -> list[Any]:
+    if not is_list(value):
+        raise MalformedError(f"expected a list, got {type(value).__name__}")
+    return value
+
+
 def _room(value: object) -> Room:
-    if not isinstance(value, str | int):
+    if not is_room(value):
         raise MalformedError(f"expected a room, got {type(value).__name__}")
     return value
 
@@ -115,9 +147,16 @@ def _room(value: object) -> Room:
 def _user_session(value: object) -> dict[str, Any]:
     if not is_map(value):
         raise MalformedError(f"expected session data, got {type(value).__name__}")
+    pack({"data": value}, dates=True)  # raises what cannot be written again: it is nested too deeply
     return value
 
 
-def _change(value: Any) -> RoomChange:
-    offset, entered = value
-    return RoomChange(parse_offset(offset), bool(entered))
+def _changes(value: object) -> tuple[RoomChange, ...]:
+    return tuple(map(_change, _list(value)))
+
+
+def _change(value: object) -> RoomChange:
+    offset, entered = _list(value)
+    if not isinstance(entered, bool):
+        raise MalformedError(f"expected whether a room was entered, got {type(entered).__name__}")
+    return RoomChange(parse_offset(offset), entered)

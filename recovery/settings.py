@@ -25,11 +25,15 @@ class SettingsOptions(TypedDict, total=False):
     block_time: float
     checkpoint_interval: float
     publish_timeout: float
+    max_waiting_bytes: int
     takeover_timeout: float
     max_client_buffer: int
+    max_rooms: int
     max_replay: int
     log_max_entries: int
     log_max_bytes: int
+    max_packet_bytes: int
+    max_session_bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,15 +52,22 @@ class Settings:
         block_time: seconds that one read waits for new entries, at most 2.
         checkpoint_interval: seconds between two saves of the proven positions of all clients.
         publish_timeout: seconds after which an emit that the store has not confirmed raises
-            `PublishError`.
+            `PublishError`; an attempt that is under way then is waited for, at most 5 s.
+        max_waiting_bytes: bytes of memory for emits that wait for the store in this process, about 1 KiB each
+            besides their data; one more raises `PublishError` at once.
         takeover_timeout: seconds to wait for another server's disconnect handler before a client
             that moved here is let in without it.
         max_client_buffer: Engine.IO packets that may wait in one client's send queue, besides a replay (an
             event with binary data is several); a client that lets more wait is closed, and recovers.
+        max_rooms: rooms that one client may enter; one more raises `LimitError`.
         max_replay: packets that one recovery may replay; should be above `max_client_buffer`, or a slow
             client that was closed cannot recover.
         log_max_entries: entries of the stream that this process keeps in memory for replays.
         log_max_bytes: bytes of them.
+        max_packet_bytes: bytes of one entry of the stream; emitting a larger one raises `EncodingError`,
+            and one that another program wrote is left out. The same on all servers.
+        max_session_bytes: bytes of one saved session; saving a larger one raises `EncodingError` or
+            `SaveError`, and one that another program wrote is refused.
 
     >>> Settings(max_disconnection_duration=60.0).checkpoint_interval
     15.0
@@ -73,11 +84,15 @@ class Settings:
     block_time: float = 1.0
     checkpoint_interval: float = 15.0
     publish_timeout: float = 5.0
+    max_waiting_bytes: int = 64 * MEBIBYTE
     takeover_timeout: float = 2.0
     max_client_buffer: int = 10_000
+    max_rooms: int = 10_000
     max_replay: int = 20_000
     log_max_entries: int = 100_000
     log_max_bytes: int = 64 * MEBIBYTE
+    max_packet_bytes: int = 16 * MEBIBYTE
+    max_session_bytes: int = 4 * MEBIBYTE
 
     def __post_init__(self) -> None:
         for setting in fields(self):
@@ -112,10 +127,14 @@ class Settings:
         whole = {
             "max_len",
             "read_count",
+            "max_waiting_bytes",
             "max_client_buffer",
+            "max_rooms",
             "max_replay",
             "log_max_entries",
             "log_max_bytes",
+            "max_packet_bytes",
+            "max_session_bytes",
         }
         if name in whole:
             if not isinstance(value, int):

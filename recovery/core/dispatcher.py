@@ -9,7 +9,6 @@
    effects.
 """
 
-import logging
 from collections.abc import Iterator, Sequence
 from heapq import heappop, heappush
 from itertools import count
@@ -39,6 +38,7 @@ from recovery.core.effects import (
 )
 from recovery.core.packets import AckRequest, Broadcast, FrameCodec, StoredEntry
 from recovery.core.replay_log import ReplayLog
+from recovery.core.skipped import Skipped
 from recovery.entries import Kind, PayloadCodec
 from recovery.errors import EncodingError, MalformedError
 from recovery.offsets import Offset
@@ -47,7 +47,6 @@ from recovery.records import Audience, Entry, Namespace, Room, ServerId, Sid
 __all__ = ["Dispatcher"]
 
 F = TypeVar("F")
-logger = logging.getLogger("recovery.dispatch")
 
 _EVERYONE = None
 
@@ -62,7 +61,8 @@ class Dispatcher(Generic[F]):
         position: the last entry that was dispatched.
         published: the last entry that this server has appended.
         max_client_buffer: packets that may wait for one client, besides a replay.
-        skipped: number of entries that could not be decoded, and were left out.
+        max_packet_bytes: an entry with more is left out; None for no limit.
+        skips: what was left out, because it could not be read or is too large.
     """
 
     def __init__(
@@ -73,6 +73,7 @@ class Dispatcher(Generic[F]):
         frames: FrameCodec[F],
         *,
         max_client_buffer: int,
+        max_packet_bytes: int | None = None,
     ) -> None:
         self.server = server
         self.log = log
@@ -80,7 +81,8 @@ class Dispatcher(Generic[F]):
         self.position = log.start
         self.published = log.start
         self.max_client_buffer = max_client_buffer
-        self.skipped = 0
+        self.max_packet_bytes = max_packet_bytes
+        self.skips = Skipped()
         self._frames = frames
         self._clients: dict[tuple[Namespace, Sid], Connection[F]] = {}
         self._members: dict[tuple[Namespace, Room | None], dict[Connection[F], None]] = {}
@@ -92,6 +94,11 @@ class Dispatcher(Generic[F]):
     def edge(self) -> Offset:
         """The offset at which a change made now takes effect: after all that this server read or wrote."""
         return max(self.position, self.published)
+
+    @property
+    def skipped(self) -> int:
+        """Number of entries that were left out."""
+        return self.skips.total
 
     def find(self, namespace: Namespace, sid: Sid) -> Connection[F] | None:
         """The connection of a client that is held or live here, or None."""
@@ -123,7 +130,7 @@ class Dispatcher(Generic[F]):
             try:
                 frames = packet.frames(self.codec, self._frames, with_offset=connection.with_offsets)
             except EncodingError as exc:
-                self._skip(packet.offset, exc)
+                self.skips.note(packet.offset, exc)
                 continue
             connection.hold(frames)
             held += 1
@@ -173,6 +180,12 @@ class Dispatcher(Generic[F]):
                 effects.append(Overflowed(connection))
         return effects
 
+    def skip_to(self, offset: Offset) -> None:
+        """Go on after an offset: what lies between was lost, or can be read back when somebody needs it."""
+        self.log.reset(offset)
+        self.position = offset
+        self._forget_left()
+
     def dispatch(self, entries: Sequence[Entry]) -> list[Effect[F]]:
         """Take the next entries of the stream; return what remains to be done."""
         effects: list[Effect[F]] = []
@@ -186,27 +199,21 @@ class Dispatcher(Generic[F]):
                 else:
                     effects.extend(self._control(stored))
             except Exception as exc:  # noqa: BLE001 - whatever is in an entry, the reader must go on
-                self._skip(entry.offset, exc)
+                self.skips.note(entry.offset, exc)
         self._forget_left()
         return effects
 
     def _store(self, entry: Entry) -> StoredEntry[F]:
-        """Note an entry in the log, whatever is in it, and pass it."""
+        """Note an entry in the log, with nothing in it if it cannot be read, and pass it."""
         stored: StoredEntry[F]
         try:
-            stored = StoredEntry.read(entry)
+            stored = StoredEntry.read(entry, max_bytes=self.max_packet_bytes)
         except MalformedError as exc:
-            self._skip(entry.offset, exc)
-            stored = StoredEntry(entry, None)
+            self.skips.note(entry.offset, exc)
+            stored = StoredEntry.blank(entry.offset)
         self.log.append(stored)
         self.position = entry.offset
         return stored
-
-    def _skip(self, offset: Offset, error: Exception) -> None:
-        self.skipped += 1
-        logger.warning(
-            "entry %s is left out: %s", offset, error, extra={"event": "entry.skipped", "offset": str(offset)}
-        )
 
     def _broadcast(self, stored: StoredEntry[F]) -> Iterator[Effect[F]]:
         head = stored.head

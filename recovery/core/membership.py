@@ -11,6 +11,7 @@
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping
 
+from recovery.errors import LimitError
 from recovery.offsets import Offset
 from recovery.records import Room, RoomChange, Sid
 
@@ -38,8 +39,9 @@ class Membership:
     ) -> None:
         self.sid = sid
         self.start = start
+        # Sorted, and none empty, whoever wrote it: it comes out of the store.
         self._changes: dict[Room, list[RoomChange]] = {
-            room: list(history) for room, history in (changes or {}).items()
+            room: sorted(history, key=_offset_of) for room, history in (changes or {}).items() if history
         }
 
     def contains(self, room: Room, offset: Offset) -> bool:
@@ -79,6 +81,11 @@ class Membership:
                 self._changes[room] = kept
             else:
                 del self._changes[room]
+
+    def check_space(self, room: Room, most: int) -> None:
+        """Raise `LimitError` if the client may enter no other room; those that it left count, while kept."""
+        if room != self.sid and room not in self._changes and len(self._changes) >= most:
+            raise LimitError(f"{self.sid} is in {most} rooms already, the most that max_rooms allows")
 
     def rooms(self) -> Iterator[Room]:
         """The rooms that the client is in after all changes, its sid first."""

@@ -4,12 +4,13 @@
 never looks inside it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from recovery.entries import Head, Kind, Payload, PayloadCodec, decode_audience, read_head
 from recovery.errors import EncodingError, MalformedError
+from recovery.offsets import Offset
 from recovery.packing import is_list, is_map
 from recovery.records import Audience, Entry, Namespace, ServerId, Sid
 
@@ -68,32 +69,58 @@ class StoredEntry(Generic[F]):
     Attributes:
         offset: its place.
         head: what it says outside its data, or None if it is not for us to understand.
-        size: bytes of its fields.
+        size: bytes of its fields, as far as they are kept.
     """
 
-    __slots__ = ("_broadcast", "_fields", "_frames", "head", "offset", "size")
+    __slots__ = ("_broadcast", "_fields", "_frames", "_malformed", "head", "offset", "size")
 
     def __init__(self, entry: Entry, head: Head | None) -> None:
         self.offset = entry.offset
         self.head = head
         self.size = entry.size()
-        self._fields = entry.fields
+        self._fields: Mapping[bytes, bytes] = entry.fields
         self._broadcast: Broadcast | None = None
+        self._malformed = ""  # why there is none
         self._frames: dict[bool, Sequence[F]] = {}
 
     @classmethod
-    def read(cls, entry: Entry) -> "StoredEntry[Any]":
-        """Read the head of an entry; raises `MalformedError`."""
-        return cls(entry, read_head(entry))
+    def read(cls, entry: Entry, *, max_bytes: int | None = None) -> "StoredEntry[Any]":
+        """Read the head of an entry.
+
+        Args:
+            max_bytes: an entry with more is not looked at (setting ``max_packet_bytes``); None for no limit.
+
+        Raises:
+            MalformedError: its head cannot be read, or it is too large.
+        """
+        size = entry.size()
+        if max_bytes is not None and size > max_bytes:
+            raise MalformedError(
+                f"entry {entry.offset} has {size} bytes, more than max_packet_bytes ({max_bytes})"
+            )
+        head = read_head(entry)
+        return cls(entry, head) if head is not None else cls.blank(entry.offset)
+
+    @classmethod
+    def blank(cls, offset: Offset) -> "StoredEntry[Any]":
+        """An entry of which only the place counts: nobody can get it, so nothing of it is kept."""
+        return cls(Entry(offset, {}), None)
 
     def payload(self, codec: PayloadCodec) -> Payload:
         """Decode the data; raises `MalformedError`."""
         return codec.decode(self._fields.get(b"data", b""))
 
     def broadcast(self, codec: PayloadCodec) -> Broadcast:
-        """Decode the data of an event, once; raises `MalformedError`."""
+        """Decode the data of an event, once; raises `MalformedError`, the same one each time."""
+        if self._malformed:
+            raise MalformedError(self._malformed)
         if self._broadcast is None:
-            self._broadcast = self._decode(codec)
+            try:
+                self._broadcast = self._decode(codec)
+            except MalformedError as exc:
+                self._malformed = str(exc)
+                self._fields = {}  # nobody will ever get it
+                raise
         return self._broadcast
 
     def frames(self, codec: PayloadCodec, encode: FrameCodec[F], *, with_offset: bool) -> Sequence[F]:

@@ -23,7 +23,11 @@ __all__ = ["ReplayLog"]
 F = TypeVar("F")
 
 _EVERYONE = None
-"""Index key of entries that address a whole namespace, or whose rooms only their data tells."""
+"""Index key of entries that address a whole namespace, whose rooms only their data tells, or too many."""
+
+_MOST_ROOMS = 1000
+"""Rooms of one entry that the index knows it by. Each costs some hundred bytes, whatever its length: an entry
+of a mebibyte can name a quarter of a million. One with more is looked at for everybody."""
 
 
 class ReplayLog(Generic[F]):
@@ -151,7 +155,8 @@ def _index_keys(entry: StoredEntry[Any]) -> set[tuple[Namespace, Room | None]]:
     head = entry.head
     if head is None or head.target is not None:
         return set()
-    return {(head.namespace, room) for room in head.rooms or (_EVERYONE,)}
+    named = head.rooms if head.rooms and len(head.rooms) <= _MOST_ROOMS else (_EVERYONE,)
+    return {(head.namespace, room) for room in named}
 
 
 def _offset_of(entry: StoredEntry[Any]) -> Offset:

@@ -28,6 +28,7 @@ def save_command(
     retention_ms: int,
     whole: bool,
     create: bool = False,
+    max_bytes: int | None = None,
 ) -> SaveSession:
     """Return the command that saves a connection's session.
 
@@ -38,10 +39,12 @@ def save_command(
         window_ms: how long the session lives once the client is away.
         linger_ms: how much longer it is known to have expired.
         retention_ms: how long it lives while the client is connected.
-        whole: write rooms and user session too, not only the proven position and the state.
+        whole: write rooms and user session too, not only the proven position and the state. Nothing of
+            them is kept of a session that ends.
+        max_bytes: of the encoded session (setting ``max_session_bytes``); None for no limit.
 
     Raises:
-        EncodingError: the user session cannot be saved.
+        EncodingError: the session cannot be saved, or is too large.
     """
     assert connection.pid is not None, "only connections with a pid are saved"
     position = position if connection.ended_at is None else connection.ended_at
@@ -52,7 +55,7 @@ def save_command(
         namespace=connection.namespace,
         identity=connection.identity,
         epoch=connection.epoch,
-        value=_value(connection, position) if whole else None,
+        value=_value(connection, position, max_bytes) if whole and state is not HolderState.ENDED else None,
         proven=connection.proven,
         state=state,
         ttl_ms=retention_ms if state is HolderState.LIVE else window_ms,
@@ -61,7 +64,7 @@ def save_command(
     )
 
 
-def _value(connection: Connection[Any], position: Offset) -> bytes:
+def _value(connection: Connection[Any], position: Offset, max_bytes: int | None) -> bytes:
     membership = connection.membership
     assert connection.pid is not None, "only connections with a pid are saved"
     membership.settle(position, connection.proven)
@@ -76,5 +79,6 @@ def _value(connection: Connection[Any], position: Offset) -> bytes:
             start=membership.start,
             position=position,
             history=membership.changes(),
-        )
+        ),
+        max_bytes=max_bytes,
     )

@@ -17,7 +17,7 @@ session to be claimed again until its deadline.
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from recovery.commands import Claimed, ClaimRefused, ClaimSession, Flow, GetStream
@@ -71,7 +71,7 @@ class Newcomer(Generic[F]):
     identity: str
     nonce: str
     sid: Sid
-    pid: Pid | None
+    pid: Pid | None = field(repr=False)
     send: Callable[[Sequence[F]], int]
     with_offsets: bool
 
@@ -126,12 +126,20 @@ def _recover(
     settings: Settings,
 ) -> Flow[Connection[F] | Reason]:
     reply: Claimed | ClaimRefused = yield ClaimSession(
-        pid, newcomer.namespace, newcomer.identity, epoch, dispatcher.server, newcomer.nonce
+        pid,
+        newcomer.namespace,
+        newcomer.identity,
+        epoch,
+        dispatcher.server,
+        newcomer.nonce,
+        settings.max_session_bytes,
     )
     if isinstance(reply, ClaimRefused):
+        if reply.detail:
+            logger.warning("no recovery: %s", reply.detail, extra={"event": "recover.failed"})
         return reply.reason
     try:
-        claim = _read_claim(reply, newcomer.presented.offset)
+        claim = _read_claim(reply, pid, newcomer)
     except MalformedError as exc:
         logger.warning("no recovery: %s", exc, extra={"event": "recover.failed"})
         return Reason.SESSION_UNKNOWN
@@ -152,12 +160,14 @@ def _recover(
     return _restore(newcomer, pid, claim, membership, dispatcher, settings)
 
 
-def _read_claim(claimed: Claimed, presented: Offset | None) -> _Claim:
+def _read_claim(claimed: Claimed, pid: Pid, newcomer: Newcomer[F]) -> _Claim:
     session = decode_session(claimed.value)
+    if (session.pid, session.namespace) != (pid, newcomer.namespace):
+        raise MalformedError("what is saved under this pid is the session of another")
     return _Claim(
         claimed,
         session,
-        floor=floor_of(presented, claimed.proven, session.start),
+        floor=floor_of(newcomer.presented.offset, claimed.proven, session.start),
         # A checkpoint proves the saved rooms, too: a change would have been saved with it.
         applied=max(session.position, claimed.proven),
     )

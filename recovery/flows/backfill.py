@@ -10,25 +10,31 @@ from recovery.commands import Flow, ReadBack
 from recovery.core.packets import StoredEntry
 from recovery.core.replay_log import ReplayLog
 from recovery.errors import MalformedError
+from recovery.flows.pace import Pace
 from recovery.offsets import ORIGIN, Offset
 from recovery.records import Entry
 
 __all__ = ["complete_log"]
 
 
-def complete_log(log: ReplayLog[Any], back_to: Offset, *, count: int) -> Flow[bool]:
+def complete_log(
+    log: ReplayLog[Any], back_to: Offset, *, count: int, max_packet_bytes: int | None = None
+) -> Flow[bool]:
     """Make the log complete after `back_to`.
 
     Args:
-        count: entries read at a time.
+        count: entries read at a time, at most; fewer where entries are large.
+        max_packet_bytes: of entries with more only the place is kept; None for no limit.
 
     Returns:
         False if the stream does not hold an entry at or before `back_to` any more, which is what proves
         that nothing after it was trimmed, or if the log cannot hold so many.
     """
+    pace = Pace(count)
     while log.start > back_to:
-        upto = log.start
+        upto, count = log.start, pace.count
         entries: tuple[Entry, ...] = yield ReadBack(upto, count)
+        pace.note(entries)
         if log.start != upto:
             return False  # it is full: new entries push out what we are about to add
         older = [entry for entry in entries if back_to < entry.offset]
@@ -36,16 +42,17 @@ def complete_log(log: ReplayLog[Any], back_to: Offset, *, count: int) -> Flow[bo
         if not entries or (not reached and len(entries) < count):
             return False
         start = back_to if reached else _before(older[-1].offset)
-        if not log.extend_back([_stored(entry) for entry in reversed(older)], start):
+        stored = [_stored(entry, max_packet_bytes) for entry in reversed(older)]
+        if not log.extend_back(stored, start):
             return False
     return True
 
 
-def _stored(entry: Entry) -> StoredEntry[Any]:
+def _stored(entry: Entry, max_bytes: int | None) -> StoredEntry[Any]:
     try:
-        return StoredEntry.read(entry)
+        return StoredEntry.read(entry, max_bytes=max_bytes)
     except MalformedError:
-        return StoredEntry[Any](entry, None)  # nobody can get it, but its place counts
+        return StoredEntry.blank(entry.offset)
 
 
 def _before(offset: Offset) -> Offset:

@@ -6,13 +6,17 @@ position, nothing after the position is gone. It costs a round trip, and is aske
 otherwise: after an interruption, when a batch is so large that a cap on the stream's length may have cut
 before it, when so much time lies between position and entries that retention may have, and when a stream
 begins among them.
+
+A failover may lose the newest entries, and nothing tells so. After an interruption, therefore, the last
+entry that this server has read or published must still be there. If it is not, while an older one is, the
+stream gets a new epoch: nobody can recover what may have been lost, and everybody is told.
 """
 
 from dataclasses import dataclass
 
-from recovery.commands import Flow, GetStream, Read
+from recovery.commands import Flow, GetStream, Read, ReadBack, RenewStream
 from recovery.offsets import Offset
-from recovery.records import Entry, Epoch, StreamState
+from recovery.records import Entry, StreamState
 
 __all__ = ["Batch", "read_on"]
 
@@ -27,23 +31,31 @@ class Batch:
 
     Attributes:
         entries: in order.
-        epoch: identity of the stream, if it was asked for.
-        gap: True if entries between the position and these are missing.
+        stream: its state after that, if it was asked for.
+        gap: True if entries after the position are missing; the stream's state tells where to go on.
     """
 
     entries: tuple[Entry, ...]
-    epoch: Epoch | None = None
+    stream: StreamState | None = None
     gap: bool = False
 
 
 def read_on(
-    after: Offset, *, count: int, block_ms: int, retention_ms: int, doubtful: bool, max_len: int | None = None
+    after: Offset,
+    *,
+    count: int,
+    block_ms: int,
+    retention_ms: int,
+    doubtful: bool,
+    renewal: RenewStream,
+    max_len: int | None = None,
 ) -> Flow[Batch]:
     """Read up to `count` entries after a position, waiting up to `block_ms` for the first.
 
     Args:
         max_len: this server's cap on the stream, if it has one.
         doubtful: continuity must be proven whatever is read (first read, or after an interruption).
+        renewal: what to do if the stream, or the last entry that this server knows (`lost`), is gone.
     """
     entries: tuple[Entry, ...] = yield Read(after, count, 0 if doubtful else block_ms)
     full = len(entries) >= min(count, max_len or count, _SHORTEST_CAP)
@@ -51,7 +63,12 @@ def read_on(
     began_anew = any(b"epoch" in entry.fields for entry in entries)  # the genesis entry of another stream
     if not (full or overdue or doubtful or began_anew):
         return Batch(entries)
+    newest_known: tuple[Entry, ...] = ()
+    if doubtful:  # before the state: whatever is trimmed between the two makes a gap, not a loss
+        newest_known = yield ReadBack(renewal.lost, 1)
+    lost = len(newest_known) > 0 and newest_known[0].offset != renewal.lost
     state: StreamState | None = yield GetStream()
-    if state is None:
-        return Batch(entries, gap=True)
-    return Batch(entries, state.epoch, gap=state.first > after or state.last < after)
+    if state is None or lost:
+        renewed: StreamState = yield renewal
+        return Batch(entries, renewed, gap=True)
+    return Batch(entries, state, gap=state.first > after or state.last < after)

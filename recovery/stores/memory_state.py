@@ -203,6 +203,11 @@ class MemoryState:
             return ClaimRefused(Reason.IDENTITY_MISMATCH)
         if claim.saved.epoch != command.epoch:
             return ClaimRefused(Reason.EPOCH_CHANGED)
+        if command.max_bytes is not None and len(claim.value) > command.max_bytes:
+            size = len(claim.value)
+            return ClaimRefused(
+                Reason.SESSION_UNKNOWN, f"the session has {size} bytes, more than max_session_bytes"
+            )
         if claim.nonce != command.nonce:
             claim.number, claim.owner, claim.nonce = claim.number + 1, command.owner, command.nonce
         return Claimed(

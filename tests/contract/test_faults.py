@@ -25,6 +25,7 @@ from recovery.stores.redis import connections
 from tests.contract.builders import PID, append, claim, save
 from tests.contract.silent_server import silent_server
 from tests.contract.subject import KEYS, RedisHand, Subject, opened
+from tests.faults.proxy import Proxy
 from tests.waiting import async_wait_until
 
 OPEN = OpenStream(Epoch("first"))
@@ -65,6 +66,24 @@ async def test_a_server_that_ended_while_nothing_was_under_way_was_not_reached(
         await store.execute(append(b"a"))
     assert caught.value.maybe_applied is False
     await store.close()
+
+
+async def test_a_server_whose_connections_were_reset_while_nothing_was_under_way_was_not_reached(
+    own_server: EmbeddedServer, colour: str
+) -> None:
+    async with Proxy(own_server.url) as proxy:
+        store = opened(proxy.url, colour)
+        await store.execute(OPEN)
+        proxy.refuse()
+
+        async def all_ended() -> bool:
+            return proxy.connections == 0
+
+        await async_wait_until(all_ended)
+        with pytest.raises(StoreUnavailableError) as caught:
+            await store.execute(append(b"a"))
+        assert caught.value.maybe_applied is False
+        await store.close()
 
 
 @pytest.mark.parametrize("hangs_up", [True, False])

@@ -2,9 +2,10 @@
 
 import asyncio
 import gc
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from recovery.errors import PublishError
 from tests.e2e.steps import Step
 from tests.e2e.wire import Json, decode
 
@@ -129,34 +130,46 @@ def _is_ours(*names: str) -> bool:
 
 
 def start_flood(
-    app: "App", tag: str, *, batch: int, event: str, interval: float, options: dict[str, Json]
+    app: "App",
+    tag: str,
+    *,
+    batch: int,
+    event: str,
+    interval: float,
+    options: dict[str, Json],
+    sturdy: bool = False,
 ) -> None:
-    """Emit ``(tag, 1)``, ``(tag, 2)``, ... until `stop_flood`, `batch` emits at a time."""
+    """Emit ``(tag, 1)``, ``(tag, 2)``, ... until `stop_flood`, `batch` emits at a time.
+
+    A sturdy flood notes in ``app.failures`` what was not confirmed, and goes on; another one ends.
+    """
     stop = asyncio.Event()
-    task = asyncio.create_task(_flood(app, tag, stop, batch, event, interval, options))
-    app.floods[tag] = (stop, task)
+
+    async def emit(number: int) -> None:
+        try:
+            await app.sio.emit(event, (tag, number), **options)
+        except PublishError as error:
+            if not sturdy:
+                raise
+            app.failures[tag].append([number, error.maybe_stored])
+
+    app.floods[tag] = (stop, asyncio.create_task(_flood(emit, stop, batch, interval)))
 
 
 async def stop_flood(app: "App", tag: str) -> int:
-    """End a flood; return how many packets were emitted, all of them confirmed."""
+    """End a flood; return how many packets were emitted, all of them confirmed unless it is a sturdy one."""
     stop, task = app.floods.pop(tag)
     stop.set()
     return await task
 
 
 async def _flood(
-    app: "App",
-    tag: str,
-    stop: asyncio.Event,
-    batch: int,
-    event: str,
-    interval: float,
-    options: dict[str, Json],
+    emit: Callable[[int], Awaitable[None]], stop: asyncio.Event, batch: int, interval: float
 ) -> int:
     emitted = 0
     while not stop.is_set():
         numbers = range(emitted + 1, emitted + 1 + batch)
-        await asyncio.gather(*(app.sio.emit(event, (tag, number), **options) for number in numbers))
+        await asyncio.gather(*(emit(number) for number in numbers))
         emitted += batch
         await asyncio.sleep(interval)
     return emitted

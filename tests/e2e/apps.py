@@ -68,6 +68,7 @@ class App:
         self.behaviours: dict[tuple[str, str], Behaviour] = {}
         self.gates: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self.collected: defaultdict[str, list[Json]] = defaultdict(list)
+        self.failures: defaultdict[str, list[Json]] = defaultdict(list)
         self.floods: dict[str, tuple[asyncio.Event, asyncio.Task[int]]] = {}
         options: dict[str, Any] = {
             "cors_allowed_origins": "*",

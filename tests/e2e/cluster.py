@@ -59,11 +59,17 @@ class ServerError(Exception):
 
 
 class HostProcess:
-    """One process of `tests.e2e.host`. You must call `start` first and `stop` at the end."""
+    """One process of `tests.e2e.host`. You must call `start` first and `stop` at the end.
 
-    def __init__(self, name: str) -> None:
+    Args:
+        name: shown in failures.
+        port: where it listens; 0 for any.
+    """
+
+    def __init__(self, name: str, *, port: int = 0) -> None:
         self.name = name
         self.url = ""
+        self._port = port
         self._output = tempfile.NamedTemporaryFile(prefix=f"{name}-", suffix=".log")  # noqa: SIM115 - until stop
         self._process: subprocess.Popen[bytes] | None = None
         self._session: aiohttp.ClientSession | None = None
@@ -78,7 +84,7 @@ class HostProcess:
         """Start the process and wait until it listens."""
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.e2e.host"],
+            [sys.executable, "-m", "tests.e2e.host", str(self._port)],
             cwd=ROOT,
             env=environment,
             stdin=subprocess.PIPE,
@@ -232,18 +238,36 @@ class Server:
             self._log += await self._ask("log", after=len(self._log), seconds=left)
         return found
 
+    def forget_log(self) -> None:
+        """The process is another one: its log begins anew."""
+        self._log.clear()
+
     async def residue(self) -> dict[str, Json]:
         """Return what the application still holds of clients (`tests.e2e.actions.residue`)."""
         held: dict[str, Json] = await self._ask("residue")
         return held
 
     async def flood(
-        self, tag: str, *, batch: int = 1, event: str = "n", interval: float = 0, **options: Any
+        self,
+        tag: str,
+        *,
+        batch: int = 1,
+        event: str = "n",
+        interval: float = 0,
+        sturdy: bool = False,
+        **options: Any,
     ) -> None:
-        """Emit ``(tag, 1)``, ``(tag, 2)``, ... as fast as the server can, until `stop_flood`."""
-        await self._ask(
-            "flood", tag=tag, batch=batch, event=event, interval=interval, options=encode(options)
-        )
+        """Emit ``(tag, 1)``, ``(tag, 2)``, ... as fast as the server can, until `stop_flood`.
+
+        A sturdy flood goes on when an emit fails; see `failures`.
+        """
+        pace = {"batch": batch, "interval": interval, "sturdy": sturdy}
+        await self._ask("flood", tag=tag, event=event, options=encode(options), **pace)
+
+    async def failures(self, tag: str) -> list[tuple[int, bool]]:
+        """Return what a sturdy flood could not emit, and whether it may be stored all the same."""
+        failures = await self._ask("failures", tag=tag)
+        return [(number, maybe_stored) for number, maybe_stored in failures]
 
     async def stop_flood(self, tag: str) -> int:
         """Stop emitting; return how many packets were emitted."""

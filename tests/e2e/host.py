@@ -1,6 +1,6 @@
 """A server process: real uvicorn, holding applications that a test opens and controls over HTTP.
 
-Started as ``python -m tests.e2e.host``; prints ``{"port": ...}`` when it listens. ``POST /control`` takes one
+Started as ``python -m tests.e2e.host [PORT]``; prints ``{"port": ...}`` when it listens. ``POST /control`` takes one
 JSON object ``{"do": ..., ...}``; every other path belongs to the application named by its first segment. The
 process ends when its standard input closes, so that it never outlives the test run.
 """
@@ -93,6 +93,10 @@ class Host:
     async def do_behave(self, app: str, namespace: str, handler: str, steps: list[Json], then: str) -> None:
         """Set what a handler does from now on."""
         self._apps[app].behaviours[namespace, handler] = Behaviour(steps, then)
+
+    async def do_failures(self, app: str, tag: str) -> list[Json]:
+        """Return what a sturdy flood could not emit: pairs of number and whether it may be stored."""
+        return self._apps[app].failures[tag]
 
     async def do_open_gate(self, app: str, name: str) -> None:
         """Let whoever waits at the gate pass, now and later."""
@@ -194,7 +198,9 @@ def main() -> None:
     sys.unraisablehook = collector.unraisable
     # The protocol must be named: asyncio sets TCP_NODELAY only then, and without it each answer waits 40 ms.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.bind(("127.0.0.1", 0))
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a killed one's connections may linger
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # the test keeps the port for its successor
+    listener.bind(("127.0.0.1", int(sys.argv[1]) if sys.argv[1:] else 0))
     listener.listen(2048)
     config = uvicorn.Config(
         Host(collector),

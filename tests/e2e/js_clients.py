@@ -158,9 +158,10 @@ class JsClient:
         )
         return self.payloads(event)
 
-    async def until_payload(self, event: str, payload: Json) -> None:
+    async def until_payload(self, event: str, payload: Json, *, seconds: float = WAIT_SECONDS) -> None:
         """Wait for an event with just this payload."""
-        await self.until(lambda: payload in self.payloads(event), f"{event} with {payload!r}")
+        what = f"{event} with {payload!r}"
+        await self.until(lambda: payload in self.payloads(event), what, seconds=seconds)
 
     async def wait_connected(self, *, after: int = 0, seconds: float = WAIT_SECONDS) -> Connected:
         """Wait for a connect; a refusal instead is a failure."""
@@ -206,6 +207,10 @@ class JsClient:
         """Connect again without waiting for the outcome."""
         await self._ask("reconnect", url=url)
 
+    async def give_up(self) -> None:
+        """Break off the TCP connection of an attempt to connect, however far that has come."""
+        await self._ask("giveUp")
+
     async def disconnect(self) -> None:
         """Leave for good: a DISCONNECT packet, then the transport closes if nobody else uses it."""
         mark = len(self.history)
@@ -232,6 +237,16 @@ class JsClient:
     async def pose(self, **identity: Json) -> None:
         """Change the `pid` and `offset` that the next CONNECT carries; None takes them away."""
         await self._ask("pose", **identity)
+
+    async def follow(self, urls: Sequence[str], *, delay: float = 0.0) -> None:
+        """Go to the next of these servers whenever the connection is lost, `delay` seconds later; none: stay."""
+        failover = {"urls": list(urls), "delay": 1000 * delay} if urls else None
+        await self._ask("follow", failover=failover)
+
+    async def kept_count(self) -> int:
+        """Return how many events `kept` would return."""
+        count: int = await self._ask("keptCount")
+        return count
 
     async def kept(self) -> list[tuple[Json, ...]]:
         """Return the arguments of the events named in the option ``keep``, in order."""
@@ -310,7 +325,7 @@ class JsClients:
             name: shown in failures; numbered if absent.
             share: a client whose connection this one uses, too.
             **options: of ``node/client.js``: path, auth, transports, upgrade, reconnection (and its delays in
-                ms), parser, keep, ack, pid, offset.
+                ms), parser, keep, ack, pid, offset, timeout, failover.
         """
         client = JsClient(self, name or f"client-{next(self._names)}", namespace)
         self._clients[client.name] = client

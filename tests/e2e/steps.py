@@ -28,6 +28,7 @@ __all__ = [
     "rooms",
     "save_session",
     "send",
+    "server_method",
 ]
 
 Step = dict[str, Json]
@@ -113,6 +114,11 @@ def gate(name: str) -> Step:
 def manager_method(method: str, *args: Any, **options: Any) -> Step:
     """Call a method of the server's manager."""
     return _method("manager", method, *args, **options)
+
+
+def server_method(method: str, *args: Any, **options: Any) -> Step:
+    """Call a method of the server."""
+    return _method("server", method, *args, **options)
 
 
 def log_recovery(sid: Any, *, namespace: str = "/") -> Step:

@@ -1,9 +1,12 @@
 """Limits that are reached: said, and nothing is delivered in part."""
 
+import asyncio
 import logging
 
 import pytest
 
+from recovery.commands import Append
+from recovery.errors import LimitError, PublishError
 from recovery.reasons import Reason
 from tests.interleavings.harness import World, settle
 
@@ -89,3 +92,40 @@ async def test_a_replay_of_binary_packets_is_not_taken_for_a_slow_client(
     assert held
     assert client.got("n") == list(range(10))
     assert client.is_connected
+
+
+async def test_a_client_may_be_in_so_many_rooms_and_no_more(world: World) -> None:
+    server = world.server(max_rooms=2)
+    client = await world.connected(server)
+    for room in ("a", "b", "a", client.sid):
+        await server.sio.enter_room(client.sid, room)
+    with pytest.raises(LimitError, match="max_rooms"):
+        await server.sio.enter_room(client.sid, "c")
+    assert set(server.sio.rooms(client.sid)) == {client.sid, "a", "b"}
+    await server.sio.emit("n", 1)
+    await server.sio.leave_room(client.sid, "a")
+    with pytest.raises(LimitError):  # a packet for "a" may have to be replayed yet
+        await server.sio.enter_room(client.sid, "c")
+    await settle()
+    await server.ping(client)
+    await settle()
+    await server.checkpoint()
+    await server.sio.leave_room(client.sid, "b")  # saved, and with it what is proven is forgotten
+    await server.sio.enter_room(client.sid, "c")
+    assert set(server.sio.rooms(client.sid)) == {client.sid, "c"}
+
+
+async def test_emits_that_find_no_place_to_wait_are_refused(world: World) -> None:
+    server = world.server(max_waiting_bytes=10_000)
+    client = await world.connected(server)
+    gate = server.store.hold(Append)
+    waiting = [asyncio.create_task(server.sio.emit("n", number)) for number in range(20)]
+    await settle()
+    refused = [task for task in waiting if task.done()]
+    assert 0 < len(refused) < len(waiting)
+    for task in refused:
+        assert isinstance(task.exception(), PublishError)
+    gate.release()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    await settle()
+    assert client.got("n") == list(range(len(waiting) - len(refused)))

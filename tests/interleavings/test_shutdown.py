@@ -1,12 +1,14 @@
 """The end of a server, and processes that only emit: nothing runs on, nothing waits in vain."""
 
 import asyncio
+import contextlib
 
 import pytest
 
 from adapter import AsyncRecoveryManager
+from recovery.commands import ClaimSession
 from recovery.errors import EncodingError, PublishError
-from tests.interleavings.harness import HeldStore, World, settle
+from tests.interleavings.harness import HeldStore, World, settle, until
 
 
 @pytest.mark.parametrize("how", ["close", "shutdown"])
@@ -41,6 +43,56 @@ async def test_clients_of_a_closed_server_recover_elsewhere(world: World) -> Non
     assert client.got("n") == [1, 2]
 
 
+async def test_a_closed_server_lets_nobody_in(world: World) -> None:
+    """A fresh session there would cost the client what it missed; it tries again, and gets elsewhere."""
+    one, two = world.server(publish_timeout=0.05), world.server()
+    client, newcomer = await world.connected(one), world.client()
+    await one.manager.close()
+    await two.sio.emit("n", 1)
+    for each in (client, newcomer):
+        world.dial(each, one)
+        await until(lambda each=each: each.transport is None, "turned away")
+    assert newcomer.outcomes == []
+    await world.connect(client, two)
+    assert client.outcomes == ["fresh", "recovered"]
+    assert client.got("n") == [1]
+    assert one.residue() == {}
+
+
+async def test_a_server_that_closes_while_it_lets_a_client_in(world: World) -> None:
+    one, two = world.server(publish_timeout=0.05), world.server()
+    client = await world.connected(two)
+    client.cut()
+    await settle()
+    gate = one.store.hold(ClaimSession)
+    world.dial(client, one)
+    await until(lambda: gate.waiting)
+    await one.manager.close()
+    await two.sio.emit("n", 1)
+    gate.release()
+    await until(lambda: client.transport is None, "turned away")
+    await world.connect(client, two)
+    assert client.outcomes == ["fresh", "recovered"]
+    assert client.got("n") == [1]
+    assert one.residue() == {}
+
+
+async def test_closing_ends_although_somebody_goes_on_to_emit(world: World) -> None:
+    server = world.server()
+    client = await world.connected(server)
+
+    async def emit_for_ever() -> None:
+        with contextlib.suppress(PublishError):
+            while True:
+                await server.sio.emit("n", 1)
+
+    emitters = [asyncio.create_task(emit_for_ever()) for _ in range(3)]
+    await until(lambda: client.got("n"))
+    async with asyncio.timeout(2):
+        await server.manager.close()
+        await asyncio.gather(*emitters)
+
+
 async def test_a_write_only_manager(world: World) -> None:
     server = world.server()
     client = await world.connected(server)
@@ -71,9 +123,10 @@ async def test_what_cannot_be_sent_is_said(world: World) -> None:
 
 
 async def test_an_emit_after_close_is_said(world: World) -> None:
-    server = world.server(publish_timeout=0.05)
+    server = world.server()
     await world.connected(server)
     await server.manager.close()
-    with pytest.raises(PublishError) as caught:
-        await server.sio.emit("n", 1)
+    async with asyncio.timeout(1):  # at once: there is nothing to wait for
+        with pytest.raises(PublishError) as caught:
+            await server.sio.emit("n", 1)
     assert not caught.value.maybe_stored

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from recovery.commands import Append, Appended, Command, OpenStream
+from recovery.commands import Append, Appended, Command, OpenStream, RenewStream
 from recovery.core.connection import Connection, Phase
 from recovery.core.decision import Presented
 from recovery.core.dispatcher import Dispatcher
@@ -208,6 +208,7 @@ class Host:
                     block_ms=0,
                     retention_ms=self.retention_ms,
                     doubtful=False,
+                    renewal=RenewStream(Epoch("epoch"), Epoch("another"), self.dispatcher.edge),
                 ),
                 self.state.execute,
             )

@@ -12,11 +12,14 @@ NAMES = ["stream_name", "session_key_prefix"]
 WHOLE = [
     "max_len",
     "read_count",
+    "max_waiting_bytes",
     "max_client_buffer",
-    "max_replay",
+    "max_rooms",
     "max_replay",
     "log_max_entries",
     "log_max_bytes",
+    "max_packet_bytes",
+    "max_session_bytes",
 ]
 SECONDS = [field.name for field in fields(Settings) if field.name not in [*NAMES, *WHOLE]]
 

@@ -17,8 +17,12 @@ _NOT_NOW = re.compile(r"(?:^|-)(?:LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGA
 data, after a failover that made it a replica, or while another script holds it up. They stand in front,
 or behind a hyphen where a script of Redis 6.2 met the error."""
 
+_NOT_ALLOWED = re.compile(r"NOPERM|ACL failure|user executing the script")
+"""How servers say that a user may not do something: to a command, or within a script (by version)."""
+
 # redis-py cuts the code off the message of those errors that have a class of their own.
 _CODES: dict[type[exceptions.ResponseError], str] = {
+    exceptions.NoPermissionError: "NOPERM",
     exceptions.NoScriptError: "NOSCRIPT",
     exceptions.OutOfMemoryError: "OOM",
     exceptions.ReadOnlyError: "READONLY",
@@ -31,6 +35,9 @@ def answered(error: exceptions.RedisError) -> StoreError:
     message = f"{code} {error}".strip()
     if _NOT_NOW.search(message):
         return StoreUnavailableError(f"the store cannot do it now: {message}", maybe_applied=False)
+    if _NOT_ALLOWED.search(message):
+        needed = "docs/explanation/security.md has the ACL that it needs"
+        return ServerError(f"the store's user lacks a right: {message} ({needed})")
     return ServerError(message)
 
 

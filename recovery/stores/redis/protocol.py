@@ -14,7 +14,7 @@ a connection.
 """
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
 from recovery.commands import (
@@ -62,7 +62,7 @@ class ServerError(StoreError):
 class Call:
     """A plain command, like ``Call("XLEN", "socket.io")``."""
 
-    args: Wire
+    args: Wire = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +70,8 @@ class Script:
     """A script with its keys and arguments."""
 
     name: ScriptName
-    keys: tuple[str, ...]
-    args: Wire
+    keys: tuple[str, ...] = field(repr=False)  # a session's key is its pid
+    args: Wire = field(repr=False)
 
 
 def exchange(command: Command[R], keys: Keys, *, most_wait_ms: int = 0) -> Exchange[R]:
@@ -134,7 +134,8 @@ def _advance(
         results[index] = error
     except (ValueError, TypeError, AttributeError, IndexError) as error:
         # One key that somebody tampered with must not take the other commands of the round along.
-        results[index] = StoreError(f"cannot read the reply {str(reply)[:80]!r}: {error}")
+        # The reply itself stays out of the message: it may hold a session, and with it a pid.
+        results[index] = StoreError(f"cannot read the store's reply: {type(error).__name__}")
 
 
 def _encode(request: Call | Script, known: set[ScriptName], *, whole: bool) -> Wire:
@@ -226,11 +227,19 @@ def _claim(command: ClaimSession, keys: Keys) -> Exchange[Claimed | ClaimRefused
     request = Script(
         ScriptName.CLAIM,
         (keys.session(command.pid), keys.claim(command.pid)),
-        (command.namespace, command.identity, command.epoch, command.owner, command.nonce),
+        (
+            command.namespace,
+            command.identity,
+            command.epoch,
+            command.owner,
+            command.nonce,
+            -1 if command.max_bytes is None else command.max_bytes,
+        ),
     )
     granted, *rest = yield from _asked(request, _session_keys(keys, command.pid), command.pid)
     if not granted:
-        return ClaimRefused(Reason(rest[0].decode()))
+        reason, *detail = (each.decode() for each in rest)
+        return ClaimRefused(Reason(reason), *detail)
     number, value, proven, holder, state, since_ms = rest
     return Claimed(
         number=number,

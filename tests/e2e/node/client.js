@@ -7,13 +7,16 @@ import { decode, encode, report } from "./wire.js";
 export class DrivenClient {
   // options: url, path, nsp, auth, transports, upgrade, reconnection (delays in ms), parser, extraHeaders,
   // keep (names of events that are counted and kept here instead of being reported one by one),
-  // ack (see setAck). With `manager`, another client's, both share one connection.
+  // ack (see setAck), timeout (ms for a connection to open), failover: { urls, delay } (whenever the connection
+  // is lost or cannot be made, it goes to the next of these servers after so many ms). With `manager`, another client's, both share one connection.
   constructor(id, options, manager) {
     this.id = id;
     this.keep = new Set(options.keep ?? []);
     this.kept = [];
     this.sequence = 0;
     this.abandoned = [];
+    this.failover = options.failover ?? null;
+    this.failoverTimer = null;
     this.setAck(options.ack ?? "echo");
     this.ownsManager = manager === undefined;
     this.manager = manager ?? openManager(options);
@@ -32,14 +35,37 @@ export class DrivenClient {
   #watch() {
     const { socket, manager } = this;
     socket.on("connect", () => this.#tell("connect", this.state()));
-    socket.on("disconnect", (reason) => this.#tell("disconnect", { reason, lastOffset: socket._lastOffset ?? null }));
-    socket.on("connect_error", (error) =>
-      this.#tell("connect_error", { message: error.message, data: encode(error.data) }));
+    socket.on("disconnect", (reason) => {
+      this.#tell("disconnect", { reason, lastOffset: socket._lastOffset ?? null });
+      if (reason !== "io client disconnect") this.#goOn();
+    });
+    socket.on("connect_error", (error) => {
+      this.#tell("connect_error", { message: error.message, data: encode(error.data) });
+      this.#goOn();
+    });
     socket.onAny((event, ...args) => this.#received(event, args));
     if (this.ownsManager) {
       manager.on("open", () => manager.engine.on("upgrade", (transport) =>
         this.#tell("upgrade", { transport: transport.name })));
     }
+  }
+
+  #goOn() {
+    if (this.failover === null || this.failoverTimer !== null) return;
+    const { urls, delay } = this.failover;
+    this.failoverTimer = setTimeout(() => {
+      this.failoverTimer = null;
+      this.manager.engine?.close(); // a server that refused a socket leaves its connection open
+      this.move(urls[(urls.indexOf(this.manager.uri) + 1) % urls.length]);
+      this.socket.connect();
+    }, delay);
+  }
+
+  // The servers that `failover` goes on to; null stays where the socket is.
+  follow(failover) {
+    this.failover = failover;
+    clearTimeout(this.failoverTimer);
+    this.failoverTimer = null;
   }
 
   #received(event, args) {
@@ -84,6 +110,18 @@ export class DrivenClient {
     if (left) this.abandoned.push(left);
   }
 
+  // Break off an attempt to connect, however far it has come; resolves when the client knows.
+  giveUp() {
+    if (this.manager._readyState === "closed") return null;
+    return new Promise((resolve) => {
+      this.manager.once("close", () => resolve(null));
+      this.manager.once("error", () => resolve(null));
+      const ws = this.manager.engine.transport?.ws;
+      if (ws) ws.terminate();
+      else this.manager.engine.close();
+    });
+  }
+
   reconnect(url) {
     this.move(url);
     this.socket.connect();
@@ -111,6 +149,7 @@ export class DrivenClient {
   }
 
   dispose() {
+    this.follow(null);
     this.socket.removeAllListeners();
     this.socket.offAny();
     this.socket.disconnect();
@@ -134,7 +173,7 @@ function openManager(options) {
     reconnectionDelay: options.reconnectionDelay ?? 0,
     reconnectionDelayMax: options.reconnectionDelayMax ?? 200,
     randomizationFactor: options.randomizationFactor ?? 0,
-    timeout: 10000,
+    timeout: options.timeout ?? 10000,
     autoConnect: false,
     autoUnref: false,
   });

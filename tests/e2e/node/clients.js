@@ -25,6 +25,12 @@ serve({
   reconnect({ id, url }) {
     find(id).reconnect(url);
   },
+  giveUp({ id }) {
+    return find(id).giveUp();
+  },
+  follow({ id, failover }) {
+    find(id).follow(failover);
+  },
   move({ id, url }) {
     find(id).move(url);
   },

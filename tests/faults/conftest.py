@@ -1,0 +1,80 @@
+"""Fixtures of the tests that break real processes: servers of the test's own, and the clients of `tests.e2e`."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.e2e.conftest import js, node
+from tests.e2e.js_clients import JsClients
+from tests.faults.nodes import Node, Nodes
+
+__all__ = ["js", "node"]
+
+OpenNodes = Callable[..., Awaitable[Nodes]]
+
+STORES = ["valkey", "redis70"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "stores(*names): runs on these kinds of store only")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "store_url" in metafunc.fixturenames:
+        only = metafunc.definition.get_closest_marker("stores")
+        metafunc.parametrize("store", STORES if only is None else list(only.args))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run tests with JavaScript clients in one event loop, the one that owns the process of these clients."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here) and "js" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+
+
+@pytest.fixture
+def store_url(store: str, request: pytest.FixtureRequest) -> str:
+    """URL of an empty server of the kind."""
+    url: str = request.getfixturevalue(f"{store}_url")
+    return url
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def open_nodes(store_url: str, js: JsClients) -> AsyncIterator[OpenNodes]:
+    """Start server processes with an application in them: ``await open_nodes(2, takeover_timeout=0.2)``.
+
+    What they printed is printed at the end: pytest shows it on failure.
+    """
+    nodes: list[Node] = []
+    opened: list[Nodes] = []
+
+    async def open_with(
+        count: int = 2, *, urls: Sequence[str] = (), server: dict[str, Any] | None = None, **recovery: Any
+    ) -> Nodes:
+        mine = [Node(f"node-{number}") for number in range(1, count + 1)]
+        nodes.extend(mine)
+        await asyncio.gather(*(each.start() for each in mine))
+        cluster = Nodes(mine, js, urls or [store_url] * count)
+        opened.append(cluster)
+        await cluster.open(recovery, server)
+        return cluster
+
+    yield open_with
+    try:
+        for cluster in opened:
+            await cluster.close()
+    finally:
+        for each in nodes:
+            print(f"--- {each.name}\n{each.output()}")  # noqa: T201 - pytest shows it with the failure
+            await each.stop()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def cluster(open_nodes: OpenNodes) -> Nodes:
+    """Two server processes with the settings of most tests."""
+    return await open_nodes()

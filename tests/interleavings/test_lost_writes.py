@@ -1,0 +1,90 @@
+"""A failover loses the newest writes: it is noticed and said, and offsets go on above the lost ones."""
+
+import asyncio
+
+import pytest
+
+from recovery.commands import Append, Read
+from recovery.offsets import Offset
+from recovery.reasons import Reason
+from tests.interleavings.harness import Server, World, settle, until
+
+
+def _fail_over(world: World, kept: Offset) -> None:
+    """All servers lose their connections, and find a store that knows less."""
+    for server in world.servers:
+        server.store.cut_off()
+    world.state.lose_writes(kept)
+
+
+async def _noticed(world: World, *servers: Server) -> None:
+    await until(lambda: all(server.runtime.epoch == world.state._stream.epoch for server in servers))
+    await settle()
+
+
+@pytest.mark.parametrize("clock", ["goes on", "is behind"])
+async def test_everybody_is_told(world: World, clock: str) -> None:
+    world.expects_errors = True
+    one, two = world.server(), world.server()
+    client, other, away = [await world.connected(server) for server in (one, two, one)]
+    await one.sio.emit("n", 1)
+    await settle()
+    kept = one.runtime.dispatcher.position
+    away.cut()
+    await settle()
+    await one.sio.emit("n", 2)
+    await settle()
+    epoch = one.runtime.epoch
+    lost = two.runtime.dispatcher.position
+    _fail_over(world, kept)
+    if clock == "is behind":
+        world.state._stream.last = Offset(kept.ms, kept.seq)
+    await until(lambda: one.runtime.epoch != epoch)
+    await _noticed(world, one, two)
+    assert world.state._stream.last > lost
+    for one_client, server in ((client, two), (other, one), (away, one)):
+        await world.connect(one_client, server)
+        assert one_client.outcomes == ["fresh", "fresh"]
+    reasons = [server.manager.outcomes for server in (one, two)]
+    assert sum(each.get(Reason.EPOCH_CHANGED, 0) for each in reasons) == 3
+    await two.sio.emit("n", 3)
+    await settle()
+    assert [each.got("n") for each in (client, other, away)] == [[1, 2, 3], [1, 2, 3], [1, 3]]
+
+
+async def test_a_lost_packet_that_nobody_had_read(world: World) -> None:
+    """Its emitter knew it was stored; no reader misses it."""
+    world.expects_errors = True
+    one, two = world.server(), world.server()
+    client = await world.connected(two)
+    await one.sio.emit("n", 1)
+    await settle()
+    kept = one.runtime.dispatcher.position
+    gates = [server.store.hold_replies(Read) for server in (one, two)]
+    await one.sio.emit("n", 2)
+    await settle()
+    epoch = one.runtime.epoch
+    _fail_over(world, kept)
+    for gate in gates:
+        gate.release()
+    await until(lambda: one.runtime.epoch != epoch)
+    await _noticed(world, one, two)
+    await world.connect(client, two)
+    assert client.outcomes == ["fresh", "fresh"]
+    assert client.got("n") == [1]
+
+
+async def test_an_emit_whose_reply_was_lost_is_stored_again(world: World) -> None:
+    one = world.server()
+    client = await world.connected(one)
+    await one.sio.emit("n", 1)
+    await settle()
+    kept = one.runtime.dispatcher.position
+    gate = one.store.hold(Append)
+    emitting = asyncio.create_task(one.sio.emit("n", 2))
+    await until(lambda: gate.waiting)
+    _fail_over(world, kept)
+    gate.release()
+    await emitting
+    await until(lambda: client.got("n") == [1, 2])
+    assert client.outcomes == ["fresh"]
