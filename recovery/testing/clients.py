@@ -92,9 +92,9 @@ class SimulatedClient:
 
     def leave(self) -> None:
         """Have no connection any more; nobody is told."""
-        connection, self.connection, self.connected = self.connection, None, False
-        if connection is not None:
-            self._observer.left(self, connection.number)
+        if self.connection is not None:
+            self._observer.left(self, self.connection.number)
+        self.connection, self.connected = None, False
 
     def disconnect(self) -> None:
         """Send DISCONNECT: the session is to end."""

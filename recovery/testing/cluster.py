@@ -8,22 +8,18 @@ pass for its own sake. What happened stands in `history`, for `recovery.testing.
 """
 
 import random
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Any, Literal, Self, Unpack
 
-from recovery.commands import Append, Appended
 from recovery.errors import PublishError
 from recovery.records import Audience, Room
 from recovery.settings import SettingsOptions
+from recovery.testing.adversity import Adversity
 from recovery.testing.clients import SimulatedClient
 from recovery.testing.history import History
-from recovery.testing.loop import VirtualLoop
 from recovery.testing.network import Connection, Ends, Pace
-from recovery.testing.recorder import Recorder
 from recovery.testing.servers import Application, Operation, SimulatedServer, example_application
-from recovery.testing.storage import Fate, SimulatedStore, StoreLink
 
 __all__ = ["Drop", "SimulatedCluster", "Target"]
 
@@ -38,7 +34,7 @@ _PATIENCE = 60.0  # seconds of virtual time after which what a method waits for 
 _RETURNS_WITHIN = 1.0  # seconds after which a client that lost its connection is back at the latest
 
 
-class SimulatedCluster:
+class SimulatedCluster(Adversity):
     """Servers that share a store, and their clients.
 
     Args:
@@ -72,21 +68,16 @@ class SimulatedCluster:
         server_options: dict[str, Any] | None = None,
         **settings: Unpack[SettingsOptions],
     ) -> None:
-        self.servers: dict[str, SimulatedServer] = {}
+        super().__init__(
+            servers=servers,
+            seed=seed,
+            application=application,
+            server_options=server_options or {},
+            settings=dict(settings),
+        )
         self.clients: dict[str, SimulatedClient] = {}
-        self.loop = VirtualLoop(seed=seed)
-        self.recorder = Recorder(self.loop.time, lambda: self.store.state.last)
-        self.store = SimulatedStore(self.loop, seed=seed, appended=self._appended)
-        self.operations: list[Operation] = []
         self._seed = seed
-        self._application = application
-        self._server_options = server_options or {}
-        self._settings: dict[str, Any] = dict(settings)
-        self._connections: dict[int, tuple[SimulatedServer, Connection]] = {}
-        self._starts = 0
         self._returns: dict[str, int] = {}
-        for number in range(1, servers + 1):
-            self._start(f"s{number}")
 
     def __enter__(self) -> Self:
         return self
@@ -100,11 +91,6 @@ class SimulatedCluster:
     def history(self) -> History:
         """What has happened so far."""
         return self.recorder.history
-
-    @property
-    def time(self) -> float:
-        """Seconds since the beginning."""
-        return self.loop.time()
 
     # Time ----------------------------------------------------------------------------------------------
 
@@ -128,6 +114,35 @@ class SimulatedCluster:
         self.recorder.finish(client.name for client in self.clients.values() if client.connected)
         return done
 
+    def reunite(self, patience: float = _PATIENCE) -> bool:
+        """Bring all clients to some server, also those that were refused or disconnected, or whose connection
+        is silent; nothing is in their way any more. False if one is not connected within `patience` seconds.
+        """
+        end = self.time + patience
+        for client in self.clients.values():
+            client.returns = True
+            client.auth = {**client.auth, "delay": 0.0, "refuse": False}
+            if client.connection is not None and not self._leads_anywhere(client.connection):
+                self.drop(client, "silent")
+        while self.time < end:
+            for client in self.clients.values():
+                if client.connection is None and (client.ended or not client.connected):
+                    self.dial(client, self._somewhere(client))
+            if self.loop.run_until(self._all_connected, patience=2.0):
+                return True
+        return False
+
+    def part(self) -> None:
+        """Let all clients leave, some of them without a word, and the servers notice it."""
+        for number, client in enumerate(self.clients.values()):
+            client.returns = False
+            if number % 2:
+                self.leave(client)
+            else:
+                self.drop(client, ("silent", "reset", "close")[number % 3])
+        longest = max(server.sio.eio.ping_interval + 2 * server.sio.eio.ping_timeout for server in self.servers.values())
+        self.advance(longest + _PATIENCE / 4)
+
     # Clients -------------------------------------------------------------------------------------------
 
     def client(self, name: str, *, returns: bool = False, **auth: Any) -> SimulatedClient:
@@ -147,6 +162,7 @@ class SimulatedCluster:
         if client.connection is not None:
             client.connection.silence()
         target = self.servers[server]
+        self._returns[client.name] = self._returns.get(client.name, 0) + 1
         number = len(self._connections) + 1
         ends = Ends(client.heard, client.missed, client.closed)
         connection = Connection(
@@ -185,6 +201,12 @@ class SimulatedCluster:
             self.recorder.leaves_for_good(client)
             client.disconnect()
 
+    def stop_reading(self, client: SimulatedClient, seconds: float) -> None:
+        """Let a client leave in its buffers what comes, for a while."""
+        if client.connection is not None:
+            client.connection.stop_reading()
+            self.loop.call_outside(self.time + seconds, client.connection.read_on)
+
     # What an application does --------------------------------------------------------------------------
 
     def emit(
@@ -205,12 +227,7 @@ class SimulatedCluster:
         origin = self.servers[server]
         rooms, excluded = _rooms(to), _rooms(skip)
         lane = origin.lane()
-        name = self.recorder.emit_begins(
-            lane,
-            Audience(rooms, excluded),
-            volatile=volatile,
-            client=to.name if isinstance(to, SimulatedClient) else None,
-        )
+        name = self.recorder.emit_begins(lane, Audience(rooms, excluded), volatile=volatile)
 
         async def emit() -> None:
             try:
@@ -223,25 +240,25 @@ class SimulatedCluster:
             self.recorder.emit_ends(name, stored=True)
             origin.note_confirmed(self.recorder.offset_of(name))
 
-        self._do(origin, f"emit {name}", emit(), wait=wait, lane=lane)
+        self._do(origin, f"emit {name}", emit, wait=wait, lane=lane)
         return name
 
     def enter_room(self, server: str, client: SimulatedClient, room: Room, *, wait: bool = True) -> Operation:
         """Put a client into a room, wherever it is connected."""
         origin = self.servers[server]
         what = f"enter {client.name} into {room}"
-        return self._do(origin, what, origin.sio.enter_room(client.sid, room), wait=wait)
+        return self._do(origin, what, lambda: origin.sio.enter_room(client.sid, room), wait=wait)
 
     def leave_room(self, server: str, client: SimulatedClient, room: Room, *, wait: bool = True) -> Operation:
         """Take a client out of a room."""
         origin = self.servers[server]
         what = f"take {client.name} out of {room}"
-        return self._do(origin, what, origin.sio.leave_room(client.sid, room), wait=wait)
+        return self._do(origin, what, lambda: origin.sio.leave_room(client.sid, room), wait=wait)
 
     def close_room(self, server: str, room: Room, *, wait: bool = True) -> Operation:
         """Take everybody out of a room."""
         origin = self.servers[server]
-        return self._do(origin, f"close {room}", origin.sio.close_room(room), wait=wait)
+        return self._do(origin, f"close {room}", lambda: origin.sio.close_room(room), wait=wait)
 
     def save_session(
         self, server: str, client: SimulatedClient, data: dict[str, Any], *, wait: bool = True
@@ -249,86 +266,13 @@ class SimulatedCluster:
         """Save a client's user session."""
         origin = self.servers[server]
         what = f"save the session of {client.name}"
-        return self._do(origin, what, origin.sio.save_session(client.sid, data), wait=wait)
+        return self._do(origin, what, lambda: origin.sio.save_session(client.sid, data), wait=wait)
 
     def disconnect(self, server: str, client: SimulatedClient, *, wait: bool = True) -> Operation:
         """Disconnect a client: its session ends, wherever it is."""
         origin = self.servers[server]
         what = f"disconnect {client.name}"
-        return self._do(origin, what, origin.sio.disconnect(client.sid), wait=wait)
-
-    # What befalls servers ------------------------------------------------------------------------------
-
-    def crash(self, server: str, *, silent: bool = False) -> None:
-        """Kill a server. Its connections are closed by the operating system, unless that is gone, too."""
-        self.loop.kill(self.servers[server].process)
-        self._close_connections(self.servers[server], silent=silent)
-
-    def restart(self, server: str) -> None:
-        """Start a server anew; one that is still there is killed first."""
-        self.crash(server)
-        self._start(server)
-
-    def freeze(self, server: str, seconds: float | None = None) -> None:
-        """Stop a server as SIGSTOP does, for a while, or until `thaw`."""
-        process = self.servers[server].process
-        self.loop.freeze(process)
-        if seconds is not None:
-            self.loop.call_outside(self.time + seconds, self.loop.thaw, process)
-
-    def thaw(self, server: str) -> None:
-        """Let a frozen server go on."""
-        self.loop.thaw(self.servers[server].process)
-
-    def shut_down(self, server: str, *, wait: bool = True) -> Operation:
-        """Stop a server in an orderly way; `restart` brings a new one."""
-        origin = self.servers[server]
-
-        async def shut_down() -> None:
-            await origin.sio.shutdown()
-
-        operation = self._do(origin, "shut down", shut_down(), wait=wait)
-        if wait:
-            self.crash(server)
-        return operation
-
-    def jump_clock(self, server: str, seconds: float) -> None:
-        """Set the clock of a server forward, or back."""
-        self.servers[server].process.clock_shift += seconds
-
-    # What befalls the store ----------------------------------------------------------------------------
-
-    def stall_store(self, seconds: float | None = None) -> None:
-        """Let the store stand still, for a while, or until `heal`."""
-        self.store.stall()
-        if seconds is not None:
-            self.loop.call_outside(self.time + seconds, self.store.go_on)
-
-    def partition(self, server: str, seconds: float | None = None, *, refused: bool = False) -> None:
-        """Cut a server off from the store; it is refused, or hears nothing."""
-        link = self.servers[server].link
-        link.cut = Fate.REFUSED if refused else Fate.FAILS
-        if seconds is not None:
-            self.loop.call_outside(self.time + seconds, self._rejoin, link)
-
-    def fail_commands(self, server: str, fates: Sequence[Fate | None]) -> None:
-        """Decide what happens to the next commands of a server to the store."""
-        self.servers[server].link.fates.extend(fates)
-
-    def lag(self, server: str, seconds: float) -> None:
-        """Let a server read everything so much later; 0 to end that."""
-        self.servers[server].link.read_lag = seconds
-
-    def heal(self) -> None:
-        """End all faults of the store, thaw what is frozen, and start what was killed."""
-        self.store.go_on()
-        for name, server in list(self.servers.items()):
-            self._rejoin(server.link)
-            server.link.fates.clear()
-            server.link.read_lag = 0.0
-            self.thaw(name)
-            if not server.is_running:
-                self._start(name)
+        return self._do(origin, what, lambda: origin.sio.disconnect(client.sid), wait=wait)
 
     # Inside --------------------------------------------------------------------------------------------
 
@@ -336,24 +280,16 @@ class SimulatedCluster:
         """End all that runs."""
         self.loop.end()
 
-    def _start(self, name: str) -> None:
-        self._starts += 1
-        link = self.store.link(f"{name}/{self._starts}")
-        self.servers[name] = server = SimulatedServer(
-            name,
-            self.loop,
-            link,
-            self.recorder,
-            self._application,
-            server_options=self._server_options,
-            settings=self._settings,
-        )
-        link.owner = server
-
     def _do(
-        self, server: SimulatedServer, what: str, coroutine: Any, *, wait: bool, lane: str | None = None
+        self,
+        server: SimulatedServer,
+        what: str,
+        work: Callable[[], Awaitable[Any]],
+        *,
+        wait: bool,
+        lane: str | None = None,
     ) -> Operation:
-        operation = server.start(what, coroutine)
+        operation = server.start(what, work)
         self.operations.append(operation)
         if lane is not None:
             server.occupy(lane, operation)
@@ -361,31 +297,30 @@ class SimulatedCluster:
             self.loop.run_until(lambda: operation.done, patience=_PATIENCE)
         return operation
 
-    def _appended(self, link: StoreLink, command: Append, reply: Appended) -> None:
-        self.recorder.appended(link.owner, command, reply)
-
-    def _close_connections(self, server: SimulatedServer, *, silent: bool) -> None:
-        for owner, connection in self._connections.values():
-            if owner is server and not connection.is_over:
-                if silent:
-                    connection.silence()
-                else:
-                    connection.die()
-
     def _client_lost(self, client: SimulatedClient) -> None:
-        attempt = self._returns[client.name] = self._returns.get(client.name, 0) + 1
-        chance = random.Random(f"{self._seed}/{client.name}/{attempt}")  # noqa: S311 - it has to repeat itself
-        due = self.time + chance.uniform(0, _RETURNS_WITHIN)
-        server = chance.choice(sorted(self.servers))
-        self.loop.call_outside(due, self._return, client, server, attempt)
+        attempt = self._returns[client.name]
+        due = self.time + self._chance(client).uniform(0, _RETURNS_WITHIN)
+        self.loop.call_outside(due, self._return, client, self._somewhere(client), attempt)
 
     def _return(self, client: SimulatedClient, server: str, attempt: int) -> None:
-        if client.connection is None and not client.ended and self._returns[client.name] == attempt:
+        waits = client.connection is None and client.returns and not client.ended
+        if waits and self._returns[client.name] == attempt:
             self.dial(client, server)
 
-    @staticmethod
-    def _rejoin(link: StoreLink) -> None:
-        link.cut = None
+    def _leads_anywhere(self, connection: Connection) -> bool:
+        server, _ = self._connections[connection.number]
+        return server.is_alive and not connection.is_broken
+
+    def _somewhere(self, client: SimulatedClient) -> str:
+        """The server that a client finds next, which may be one that is down."""
+        return self._chance(client).choice(sorted(self.servers))
+
+    def _chance(self, client: SimulatedClient) -> random.Random:
+        seed = f"{self._seed}/{client.name}/{self._returns.get(client.name, 0)}"
+        return random.Random(seed)  # noqa: S311 - it has to repeat itself
+
+    def _all_connected(self) -> bool:
+        return all(client.connected for client in self.clients.values())
 
 
 def _rooms(target: Target | Sequence[Target] | None) -> tuple[Room, ...]:

@@ -109,6 +109,11 @@ class Connection:
         if to_client:
             self._to_client.silence()
 
+    @property
+    def is_broken(self) -> bool:
+        """Whether something that is sent by it is lost."""
+        return self._to_server.is_silent or self._to_client.is_silent
+
     def stop_reading(self) -> None:
         """Leave what the server sends in the buffers between."""
         self._to_client.pause()
@@ -171,13 +176,13 @@ class _Path:
         self._under_way: deque[tuple[float, Frame | None]] = deque()
         self._latest = 0.0
         self._unread = 0  # frames that nobody will ever acknowledge
-        self._silent = False
+        self.is_silent = False
         self._paused = False
         self._failed = False
         self._room: asyncio.Future[None] | None = None
 
     def send(self, frame: Frame | None) -> None:
-        if self._silent:
+        if self.is_silent:
             self._unread += 1
             self._lose(frame)
             return
@@ -205,7 +210,7 @@ class _Path:
             self._lose(frame)
 
     def silence(self) -> None:
-        self._silent = True
+        self.is_silent = True
         self._unread += len(self._under_way)
         self.clear()
 

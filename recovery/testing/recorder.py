@@ -10,7 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from adapter.frames import codec_of
@@ -19,7 +19,7 @@ from recovery.core.packets import StoredEntry
 from recovery.entries import Kind
 from recovery.offsets import ORIGIN, Offset, parse_offset
 from recovery.reasons import Reason
-from recovery.records import Audience, Entry, Recovery, Room
+from recovery.records import Audience, Entry, Recovery, Room, Sid
 from recovery.testing.clients import SimulatedClient
 from recovery.testing.history import (
     Accepted,
@@ -29,6 +29,7 @@ from recovery.testing.history import (
     History,
     MembershipChanged,
     Received,
+    WritesLost,
 )
 
 __all__ = ["Attempt", "Recorder", "Where"]
@@ -61,6 +62,7 @@ class Attempt:
         answered_at: time of its acceptance; None if it was not.
         left_at: when the client left the connection that it had before; None if it had none.
         reason: why it was not recovered.
+        was_ended: somebody had tried to end the session.
     """
 
     client: str
@@ -72,13 +74,7 @@ class Attempt:
     left_at: float | None = None
     recovered: bool = False
     reason: Reason | None = None
-
-
-@dataclass(slots=True)
-class _Ending:
-    """A session is to end, or did."""
-
-    certain_at: float | None = None
+    was_ended: bool = False
 
 
 @dataclass(slots=True)
@@ -86,9 +82,31 @@ class _Session:
     """What a client has from a connect that was not recovered on."""
 
     client: str
-    sid: str
-    endings: list[_Ending] = field(default_factory=list)
     heard: Offset = ORIGIN
+    ended_at: float | None = None
+
+
+class _Closing:
+    """A room is being closed: whoever enters meanwhile may be taken out as well."""
+
+    def __init__(self, recorder: "Recorder", room: Room, after: Offset) -> None:
+        self._recorder = recorder
+        self._room = room
+        self._after = after
+        self._places: list[int] = []
+
+    def concern(self, sid: str) -> None:
+        history = self._recorder.history
+        self._places.append(len(history.events))
+        name = self._recorder.name_of(sid)
+        history.add(MembershipChanged(name, self._room, entered=False, after=self._after, by=None, sid=sid))
+
+    def end(self) -> None:
+        events, by = self._recorder.history.events, self._recorder.end
+        for place in self._places:
+            change = events[place]
+            assert isinstance(change, MembershipChanged), "nothing is removed from a history"
+            events[place] = replace(change, by=by)
 
 
 class Recorder:
@@ -111,9 +129,11 @@ class Recorder:
         self._numbers: defaultdict[str, int] = defaultdict(int)
         self._sessions: dict[str, _Session] = {}  # by client
         self._by_sid: dict[str, _Session] = {}
-        self._awaited: defaultdict[str, list[MembershipChanged]] = defaultdict(list)
+        self._entered: defaultdict[Room, dict[str, None]] = defaultdict(dict)
+        self._closings: defaultdict[Room, list[_Closing]] = defaultdict(list)
         self._places: dict[int, Where] = {}
         self._open: dict[int, Attempt] = {}
+        self._accepted: set[int] = set()
         self._left_at: dict[str, float] = {}
 
     @property
@@ -123,12 +143,11 @@ class Recorder:
 
     # Packets -------------------------------------------------------------------------------------------
 
-    def emit_begins(self, producer: str, audience: Audience, *, volatile: bool, client: str | None) -> str:
+    def emit_begins(self, producer: str, audience: Audience, *, volatile: bool) -> str:
         """A packet is being emitted; returns its name."""
         name = f"packet-{len(self._packets) + 1}"
         self._numbers[producer] += 1
         self._packets[name] = len(self.history.events)
-        clients = frozenset({client}) if client is not None else None
         self.history.add(
             Emitted(
                 name,
@@ -137,7 +156,6 @@ class Recorder:
                 audience=audience,
                 stored=None,
                 recoverable=not volatile,
-                clients=clients,
             )
         )
         return name
@@ -208,11 +226,11 @@ class Recorder:
         attempt.answered_at, attempt.recovered = self._clock(), recovered
         attempt.reason = None if outcome is None else outcome.reason
         session = self._sessions.get(client.name)
-        if session is not None:
-            self._judge_endings(session, attempt)
-        if session is None or not recovered:
-            session = self._sessions[client.name] = _Session(client.name, client.sid)
-            self._by_sid[client.sid] = session
+        self._accepted.add(connection)
+        attempt.was_ended = session is not None and session.ended_at is not None
+        if not recovered:
+            session = self._sessions[client.name] = self._by_sid[client.sid] = _Session(client.name)
+        came_before_the_end = recovered and attempt.was_ended and not self._came_late(client, attempt)
         self.history.add(
             Accepted(
                 client.name,
@@ -220,17 +238,22 @@ class Recorder:
                 client.sid,
                 recovered=recovered,
                 reason=attempt.reason,
-                after=attempt.after,
+                after=ORIGIN if came_before_the_end else attempt.after,
                 by=self.end,
             )
         )
-        for change in self._awaited.pop(client.sid, []):
-            self.history.add(replace(change, client=client.name))
+
+    def _came_late(self, client: SimulatedClient, attempt: Attempt) -> bool:
+        """Whether a client sent CONNECT after all had been done that ends its session."""
+        ended_at = self._sessions[client.name].ended_at
+        return ended_at is not None and ended_at < attempt.asked_at
 
     def received(
         self, client: SimulatedClient, connection: int, args: list[Any], offset: str | None, *, heard: bool
     ) -> None:
-        """An event was written to a client."""
+        """An event was written to a client; a connection of which it never got CONNECT counts for nothing."""
+        if not heard and connection not in self._accepted:
+            return
         place = _offset_or_none(offset)
         name = args[1] if len(args) > 1 and args[1] in self._packets else f"{args[0]}@{place}"
         if place is None and offset is not None:
@@ -242,7 +265,7 @@ class Recorder:
     def left(self, client: SimulatedClient, connection: int) -> None:
         """A client has no connection any more."""
         self._open.pop(connection, None)
-        if client.connected or self._sessions.get(client.name):
+        if client.connected:
             self._left_at[client.name] = self._clock()
         self.history.add(Dropped(client.name, connection))
 
@@ -251,64 +274,55 @@ class Recorder:
     @contextmanager
     def room_change(self, server: Where, sid: str, room: Room, *, entered: bool) -> Generator[None]:
         """A client is put into a room, or taken out, while the block runs."""
-        session = self._by_sid.get(sid)
-        change = MembershipChanged("", room, entered, after=server.position, by=None)
-        index: int | None = None
-        if session is None:
-            self._awaited[sid].append(change)
-        elif self._sessions[session.client] is session:
-            change = replace(change, client=session.client)
-            index = len(self.history.events)
-            self.history.add(change)
+        change = MembershipChanged(self.name_of(sid), room, entered, after=server.position, by=None, sid=sid)
+        index = len(self.history.events)
+        self.history.add(change)
+        self._entered[room][sid] = None
+        for closing in self._closings[room]:
+            closing.concern(sid)
         yield  # an exception leaves it uncertain
-        done = replace(change, by=self.end)
-        if index is not None:
-            self.history.events[index] = done
-        elif change in self._awaited.get(sid, ()):
-            changes = self._awaited[sid]
-            changes[changes.index(change)] = done
+        self.history.events[index] = replace(change, by=self.end)
 
     @contextmanager
-    def room_closing(self, server: Where, room: Room) -> Generator[None]:
-        """Everybody is taken out of a room while the block runs."""
-        first = len(self.history.events)
-        names = [name for name, session in self._sessions.items() if session is not None]
-        for name in names:
-            self.history.add(MembershipChanged(name, room, entered=False, after=server.position, by=None))
+    def room_closing(self, room: Room) -> Generator[None]:
+        """Everybody is taken out of a room while the block runs: by an entry of the stream."""
+        closing = _Closing(self, room, self.end)
+        for sid in self._entered[room]:
+            closing.concern(sid)
+        self._closings[room].append(closing)  # for ever, if it is never known how it ends
         yield
-        for index in range(first, first + len(names)):
-            change = self.history.events[index]
-            assert isinstance(change, MembershipChanged), "nothing is removed from a history"
-            self.history.events[index] = replace(change, by=self.end)
+        self._closings[room].remove(closing)
+        closing.end()
 
     @contextmanager
     def ending(self, sid: str) -> Generator[None]:
         """A session is ended while the block runs; certainly, if that returns."""
-        session, ending = self._by_sid.get(sid), _Ending()
-        if session is not None:
-            session.endings.append(ending)
+        session = self._by_sid.get(sid)
+        if session is None:
+            yield
+            return
+        session.ended_at = self._clock()
+        ended = Ended(session.client, session.heard, sid=Sid(sid))
+        index = len(self.history.events)
+        self.history.add(ended)
         yield
-        ending.certain_at = self._clock()
+        session.ended_at = self._clock()
+        self.history.events[index] = replace(ended, by=self.end)
 
     def leaves_for_good(self, client: SimulatedClient) -> None:
         """A client sends DISCONNECT, which may be lost."""
-        session = self._sessions.get(client.name)
-        if session is not None:
-            session.endings.append(_Ending())
+        session = self._sessions[client.name]
+        session.ended_at = self._clock()
+        self.history.add(Ended(client.name, session.heard, sid=Sid(client.sid)))
 
-    def _judge_endings(self, session: _Session, attempt: Attempt) -> None:
-        certain = any(
-            ending.certain_at is not None and ending.certain_at < attempt.asked_at
-            for ending in session.endings
-        )
-        if attempt.recovered and certain:
-            self.wrong.append(f"{session.client} recovered a session that had been ended before it came")
-        if not attempt.recovered and session.endings:
-            self.history.add(Ended(session.client, session.heard))
+    def store_lost(self, after: Offset) -> None:
+        """The store lost what stood after an offset, and was confirmed."""
+        self.history.add(WritesLost(after))
 
-    def was_ended(self, client: str) -> bool:
-        """Whether somebody tried to end a session of this client."""
-        return any(isinstance(event, Ended) and event.client == client for event in self.history.events)
+    def name_of(self, sid: str) -> str:
+        """The client that has a session, or had it; "" if it has not been accepted yet."""
+        session = self._by_sid.get(sid)
+        return session.client if session is not None else ""
 
     def finish(self, settled: Iterable[str]) -> None:
         """Nothing more happens: to these clients nothing may be missing."""

@@ -39,10 +39,10 @@ class Operation:
         """Whether it has returned or raised, or never will, as its server was killed."""
         return self._ended or self._process.state is State.KILLED
 
-    async def run(self, coroutine: Awaitable[Any]) -> None:
+    async def run(self, work: Callable[[], Awaitable[Any]]) -> None:
         """Do it, and keep what it raises."""
         try:
-            await coroutine
+            await work()
         except Exception as exc:  # noqa: BLE001 - it is the caller's to judge
             self.error = exc
         self._ended = True
@@ -94,6 +94,11 @@ class SimulatedServer:
         """All up to here was read by it, or confirmed to it."""
         return max(self._known, self.manager.reads_from())
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether it was not killed."""
+        return self.process.state is not State.KILLED
+
     def outcome_of(self, sid: str) -> Recovery | None:
         """What its application was told of a connection."""
         return self._outcomes.get(sid)
@@ -106,10 +111,10 @@ class SimulatedServer:
         """An entry of its own is in the stream, and it knows that."""
         self._known = max(self._known, offset)
 
-    def start(self, what: str, coroutine: Any) -> Operation:
+    def start(self, what: str, work: Callable[[], Awaitable[Any]]) -> Operation:
         """Have something done, and do not wait for it."""
         operation = Operation(what, self.process)
-        self._loop.start(self.process, operation.run(coroutine))
+        self._loop.start(self.process, operation.run(work))
         return operation
 
     def lane(self) -> str:
@@ -161,7 +166,7 @@ class _Manager(AsyncRecoveryManager):
             await super().leave_room(sid, namespace, room)
 
     async def close_room(self, room: Room, namespace: str | None = None) -> None:
-        with self._recorder.room_closing(self._simulated, room):
+        with self._recorder.room_closing(room):
             await super().close_room(room, namespace)
 
     async def can_disconnect(self, sid: str, namespace: str) -> bool:

@@ -88,9 +88,10 @@ class SimulatedStore:
         """Seconds since 1970, as the store has it."""
         return self._loop.epoch + self._loop.time() + self.clock_shift
 
-    def link(self, name: str) -> "StoreLink":
-        """A server's way to the store."""
-        return StoreLink(self._loop, self, random.Random(f"{self._seed}/{name}"))  # noqa: S311 - as in the loop
+    def link(self, name: str, failed: Callable[["StoreLink"], None]) -> "StoreLink":
+        """A server's way to the store; `failed` is called when a command fails."""
+        chance = random.Random(f"{self._seed}/{name}")  # noqa: S311 - it has to repeat itself
+        return StoreLink(self._loop, self, chance, failed)
 
     def stall(self) -> None:
         """Stand still."""
@@ -155,18 +156,24 @@ class StoreLink:
         read_lag: seconds by which replies with entries come later.
         cut: what happens to all commands, while the server is cut off; None while it is not.
         fates: what happens to the next commands but reading ones; None for nothing.
-        lost_since: since when commands have failed or been late; None if all is well.
+        owner: the server.
         performed: how many commands of each kind were answered.
     """
 
-    def __init__(self, loop: VirtualLoop, store: SimulatedStore, chance: random.Random) -> None:
+    def __init__(
+        self,
+        loop: VirtualLoop,
+        store: SimulatedStore,
+        chance: random.Random,
+        failed: Callable[["StoreLink"], None],
+    ) -> None:
         self.pace = Pace(0.0001, 0.001)
         self.read_lag = 0.0
         self.cut: Fate | None = None
         self.fates: deque[Fate | None] = deque()
         self.performed: Counter[str] = Counter()
-        self.faults = 0
         self.owner: Any = None
+        self._failed = failed
         self._loop = loop
         self._store = store
         self._chance = chance
@@ -192,7 +199,7 @@ class StoreLink:
     async def _round_trip(self, commands: Sequence[Command[Any]]) -> list[Any]:
         fate = self._fate(commands)
         if fate is not None:
-            self.faults += 1
+            self._failed(self)
         if fate is Fate.REFUSED:
             await asyncio.sleep(self.pace.slowest)
             raise StoreUnavailableError("connection refused (simulated)", maybe_applied=False)
@@ -208,7 +215,7 @@ class StoreLink:
             async with asyncio.timeout(ANSWER_TIMEOUT + block):
                 return await request.reply
         except TimeoutError as exc:
-            self.faults += 1
+            self._failed(self)
             raise StoreUnavailableError("no answer within 5 s (simulated)", maybe_applied=True) from exc
 
     def _fate(self, commands: Sequence[Command[Any]]) -> Fate | None:
