@@ -25,12 +25,15 @@ from recovery.errors import EncodingError, PublishError, StoreUnavailableError
 from recovery.records import Draft
 from recovery.settings import Settings
 
-__all__ = ["AsyncProcess", "handled_disconnect"]
+__all__ = ["AsyncProcess", "handled_connect", "handled_disconnect"]
 
 logger = logging.getLogger("recovery.effects")
 
 handled_disconnect: ContextVar[Client | None] = ContextVar("handled_disconnect", default=None)
 """The client whose disconnect handler is running."""
+
+handled_connect: ContextVar[Client | None] = ContextVar("handled_connect", default=None)
+"""The client whose connect handler is running."""
 
 _PING_INTERVAL = 25.0  # python-engineio's default, for a process without a server
 _PING_TIMEOUT = 20.0
@@ -101,11 +104,14 @@ class AsyncProcess:
         """Whether a change for a client has to go through the stream: it is not connected here.
 
         What is left of a connection that closed does not count, but for its own disconnect handler, which
-        sees the client as it was.
+        sees the client as it was. Nor does one that is recovered but not accepted yet, but for its own connect
+        handler: if it is not accepted, whoever comes next must find what others have changed.
         """
         client = self.clients.find(namespace, sid)
         if client is None:
             return not seams.knows(self.server.manager, sid, namespace) if self.server is not None else True
+        if client.held and client.connection.recovery.recovered:
+            return handled_connect.get() is not client
         return client.connection.phase is Phase.ENDED and handled_disconnect.get() is not client
 
     async def follow_stream(self) -> None:

@@ -81,6 +81,9 @@ class Adversity:
     def roll(self, server: str, pause: float) -> None:
         """Shut a server down in order, and start it again after a pause; does not wait for that."""
         target = self.servers[server]
+        if target.leaving:
+            return
+        target.leaving = True
 
         async def shut_down() -> None:
             await target.sio.shutdown()

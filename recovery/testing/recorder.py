@@ -295,8 +295,8 @@ class Recorder:
         closing.end()
 
     @contextmanager
-    def ending(self, sid: str) -> Generator[None]:
-        """A session is ended while the block runs; certainly, if that returns."""
+    def ending(self, sid: str, *, certain: bool) -> Generator[None]:
+        """A session is ended while the block runs, at the latest if that is `certain`."""
         session = self._by_sid.get(sid)
         if session is None:
             yield
@@ -307,7 +307,7 @@ class Recorder:
         self.history.add(ended)
         yield
         session.ended_at = self._clock()
-        self.history.events[index] = replace(ended, by=self.end)
+        self.history.events[index] = replace(ended, by=self.end if certain else None)
 
     def leaves_for_good(self, client: SimulatedClient) -> None:
         """A client sends DISCONNECT, which may be lost."""

@@ -57,6 +57,7 @@ class SimulatedServer:
         link: its way to the store.
         sio: the server.
         manager: its manager.
+        leaving: it is being shut down.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class SimulatedServer:
         self.name = name
         self.process = loop.process(name)
         self.link = link
+        self.leaving = False
         self._loop = loop
         self._recorder = recorder
         self._outcomes: dict[str, Recovery] = {}
@@ -170,7 +172,9 @@ class _Manager(AsyncRecoveryManager):
             await super().close_room(room, namespace)
 
     async def can_disconnect(self, sid: str, namespace: str) -> bool:
-        with self._recorder.ending(sid):
+        client = self._process.clients.find(namespace, sid)
+        held = client is not None and client.held  # it is let in, then disconnected: later than this returns
+        with self._recorder.ending(sid, certain=not held):
             return await super().can_disconnect(sid, namespace)
 
 
