@@ -21,8 +21,16 @@ _PAUSE = 0.05  # seconds between two attempts
 
 @dataclass(slots=True)
 class _Write:
+    """A session that waits to be written.
+
+    Attributes:
+        waiters: who is told the outcome.
+        since: when the last of them began to wait, on the loop's clock.
+    """
+
     command: SaveSession
     waiters: list[asyncio.Future[Saved | Overtaken]]
+    since: float
 
 
 class SessionWriter:
@@ -45,13 +53,14 @@ class SessionWriter:
         Raises:
             SaveError: the store did not confirm it; it may be in force all the same.
         """
-        outcome: asyncio.Future[Saved | Overtaken] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        outcome: asyncio.Future[Saved | Overtaken] = loop.create_future()
         key = (command.pid, command.number, command.state is HolderState.ENDED)
         write = self._waiting.get(key)
         if write is None:
-            write = self._waiting[key] = _Write(command, [])
+            write = self._waiting[key] = _Write(command, [], loop.time())
         else:
-            write.command = _newest(write.command, command)
+            write.command, write.since = _newest(write.command, command), loop.time()
         write.waiters.append(outcome)
         self._flusher.start()
         return await outcome
@@ -66,15 +75,14 @@ class SessionWriter:
             await self._send([self._waiting.pop(key) for key in keys])
 
     async def _send(self, writes: list[_Write]) -> None:
-        """Send writes until each has an outcome; repeating one is harmless."""
+        """Send writes until each has an outcome, or is late; repeating one is harmless."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._timeout
         while writes:
             outcomes = await self._execute([write.command for write in writes])
-            late = loop.time() + _PAUSE > deadline
+            oldest = loop.time() + _PAUSE - self._timeout
             again: list[_Write] = []
             for write, outcome in zip(writes, outcomes, strict=True):
-                if isinstance(outcome, StoreUnavailableError) and not late:
+                if isinstance(outcome, StoreUnavailableError) and write.since >= oldest:
                     again.append(write)
                 else:
                     _tell(write, outcome)

@@ -17,7 +17,7 @@ session to be claimed again until its deadline.
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 from recovery.commands import Claimed, ClaimRefused, ClaimSession, Flow, GetStream
@@ -112,9 +112,13 @@ def admit(
 
 
 def admit_without_store(newcomer: Newcomer[F], dispatcher: Dispatcher[F], epoch: Epoch) -> Connection[F]:
-    """Return a held connection for a client that comes while the store has never answered yet."""
+    """Return a held connection for a client that comes while the store has never answered yet.
+
+    It gets no pid: this server knows no epoch that its session could be saved with.
+    """
     asked = newcomer.presented.pid is not None or newcomer.presented.reason is not None
-    return _fresh(newcomer, dispatcher, epoch, Reason.STORE_UNAVAILABLE if asked else None)
+    stranger = replace(newcomer, pid=None)
+    return _fresh(stranger, dispatcher, epoch, Reason.STORE_UNAVAILABLE if asked else None)
 
 
 def _recover(
@@ -157,7 +161,8 @@ def _recover(
     vacant: bool = yield Vacate(newcomer.namespace, claim.session.sid, claim.claimed.number)
     if not vacant:
         return Reason.SESSION_UNKNOWN  # somebody else presented the pid meanwhile, after us
-    return _restore(newcomer, pid, claim, membership, dispatcher, settings)
+    outcome = _restore(newcomer, pid, claim, membership, dispatcher, settings)
+    return (yield from _why_incomplete(min(claim.floor, claim.applied))) if outcome is None else outcome
 
 
 def _read_claim(claimed: Claimed, pid: Pid, newcomer: Newcomer[F]) -> _Claim:
@@ -183,7 +188,12 @@ def _check(claim: _Claim, presented: Offset | None, dispatcher: Dispatcher[F]) -
     complete: bool = yield CompleteLog(needed)
     if complete:
         return None
-    state = yield GetStream()
+    return (yield from _why_incomplete(needed))
+
+
+def _why_incomplete(needed: Offset) -> Flow[Reason]:
+    """Say why the replay log does not reach back to an offset: the stream does not, or it cannot hold that."""
+    state: StreamState | None = yield GetStream()
     held_by_stream = state is not None and state.first <= needed
     return Reason.REPLAY_TOO_LARGE if held_by_stream else Reason.OFFSET_TRIMMED
 
@@ -215,11 +225,14 @@ def _restore(
     membership: Membership,
     dispatcher: Dispatcher[F],
     settings: Settings,
-) -> Connection[F] | Reason:
-    """Replay into a held connection and join the dispatcher, with nothing in between."""
+) -> Connection[F] | Reason | None:
+    """Replay into a held connection and join the dispatcher, with nothing in between.
+
+    Returns None if the log forgot the entries while we waited.
+    """
     session = claim.session
     if min(claim.floor, claim.applied) < dispatcher.log.start:
-        return Reason.REPLAY_TOO_LARGE  # the log forgot the entries while we waited
+        return None
     connection = Connection(
         namespace=newcomer.namespace,
         sid=session.sid,

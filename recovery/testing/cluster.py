@@ -140,8 +140,8 @@ class SimulatedCluster(Adversity):
                 self.leave(client)
             else:
                 self.drop(client, ("silent", "reset", "close")[number % 3])
-        longest = max(server.sio.eio.ping_interval + 2 * server.sio.eio.ping_timeout for server in self.servers.values())
-        self.advance(longest + _PATIENCE / 4)
+        eios = [server.sio.eio for server in self.servers.values()]
+        self.advance(max(eio.ping_interval + 2 * eio.ping_timeout for eio in eios) + _RETURNS_WITHIN)
 
     # Clients -------------------------------------------------------------------------------------------
 

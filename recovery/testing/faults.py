@@ -59,8 +59,8 @@ class FaultLog:
         return max((fault.end - fault.begin for fault in self._found(kind, None, begin, end)), default=0.0)
 
     def store_time(self, begin: float, end: float) -> float:
-        """How much time passed on the store's clock, jumps included."""
-        return end - begin + sum(seconds for when, seconds in self._jumps if begin <= when <= end)
+        """How much time passed on the store's clock, at most at any moment: jumps forward included."""
+        return end - begin + sum(max(0.0, jump) for when, jump in self._jumps if begin <= when <= end)
 
     def _found(self, kind: FaultKind, server: str | None, begin: float, end: float) -> Iterator[_Fault]:
         for fault in self._faults:

@@ -74,36 +74,49 @@ class Process:
 _process: contextvars.ContextVar[Process | None] = contextvars.ContextVar("process", default=None)
 
 
-class _Callback(asyncio.TimerHandle):
-    """A call that is due at some time, in a context that says whose it is."""
+class _Callback:
+    """A call that is due at some time, in a context that says whose it is; stands in for `asyncio.TimerHandle`."""
 
-    __slots__ = ("order", "process")
+    __slots__ = ("args", "callback", "context", "loop", "process", "time")
 
     def __init__(
         self,
-        when: float,
-        order: int,
+        time: float,
         loop: "VirtualLoop",
         callback: Callable[..., object],
         args: tuple[Any, ...],
         context: contextvars.Context | None,
     ) -> None:
-        context = contextvars.copy_context() if context is None else context
-        super().__init__(when, callback, args, loop, context)
-        self.order = order
-        self.process = context.get(_process)
+        self.time = time
+        self.loop = loop
+        self.callback: Callable[..., object] | None = callback
+        self.args = args
+        self.context = contextvars.copy_context() if context is None else context
+        self.process = self.context.get(_process)
 
     def cancel(self) -> None:
         """Do not call; the loop finds that out when it comes to it."""
-        asyncio.Handle.cancel(self)
+        self.callback, self.args = None, ()
+
+    def cancelled(self) -> bool:
+        """Whether it is not to be called."""
+        return self.callback is None
+
+    def when(self) -> float:
+        """When it is due."""
+        return self.time
 
     def run(self) -> None:
         """Call, unless the process is stopped: then it is called when that goes on, or never."""
-        process = self.process
-        if process is None or process.state is State.RUNNING:
-            self._run()
-        else:
-            process.backlog.append(self)
+        if self.callback is None:
+            return
+        if self.process is not None and self.process.state is not State.RUNNING:
+            self.process.backlog.append(self)
+            return
+        try:
+            self.context.run(self.callback, *self.args)
+        except Exception as exc:  # noqa: BLE001 - as in asyncio, it must not end the loop
+            self.loop.call_exception_handler({"message": f"in {self.callback!r}", "exception": exc})
 
 
 class VirtualLoop(asyncio.AbstractEventLoop):
@@ -229,9 +242,9 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
     ) -> asyncio.Handle:
         """Call when all that is due already was called."""
-        handle = _Callback(self._now, 0, self, callback, args, context)
+        handle = _Callback(self._now, self, callback, args, context)
         self._ready.append(handle)
-        return handle
+        return handle  # type: ignore[return-value]  # it does all that anybody asks of one
 
     call_soon_threadsafe = call_soon  # type: ignore[assignment]  # there is one thread
 
@@ -253,9 +266,9 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
         """Call at a time."""
-        handle = _Callback(when, next(self._order), self, callback, args, context)
-        heapq.heappush(self._timers, (when, handle.order, handle))
-        return handle
+        handle = _Callback(when, self, callback, args, context)
+        heapq.heappush(self._timers, (when, next(self._order), handle))
+        return handle  # type: ignore[return-value]  # as above
 
     def create_future(self) -> asyncio.Future[Any]:
         """Make a future of this loop."""
@@ -299,15 +312,13 @@ class VirtualLoop(asyncio.AbstractEventLoop):
                 return
             while timers and timers[0][0] <= self._now:
                 ready.append(heapq.heappop(timers)[2])
-            callback = ready.popleft()
-            if not callback.cancelled():
-                callback.run()
+            ready.popleft().run()
         raise Runaway(f"{_MOST_CALLBACKS} callbacks, at {self._now:.3f} s; these wait: {self._waiting()}")
 
     def _jump(self, until: float | None) -> bool:
         """Move the clock to the next timer; False if that is too far."""
         timers = self._timers
-        while timers and timers[0][2].cancelled():
+        while timers and timers[0][2].callback is None:
             heapq.heappop(timers)
         if not timers and until is None:
             raise Deadlock(f"nothing is left to happen, and these wait: {self._waiting()}")

@@ -81,7 +81,7 @@ class _Author:
             tuple(self._steps),
             returning=returning,
             rooms=_ROOMS[: chance.choice((0, 0, 1, 2))],
-            ping=chance.choice(((5.0, 4.0), (2.0, 1.0), (25.0, 20.0))),
+            ping=chance.choice(((5.0, 4.0), (5.0, 4.0), (2.0, 1.0), (2.0, 1.0), (25.0, 20.0))),
             settings=self._settings(),
         )
 

@@ -203,7 +203,8 @@ class _Errors(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if getattr(record, "event", "") != "reader.gap":
-            self.messages.append(self.format(record))
+            error = record.exc_info[1] if record.exc_info else None
+            self.messages.append(f"{record.getMessage()}" + ("" if error is None else f": {error!r}"))
 
 
 @contextmanager

@@ -24,6 +24,17 @@ def test_paths_that_a_page_names_exist(page: Path) -> None:
     assert not missing, f"{relative(page)} names what is not there: {missing}"
 
 
+@pytest.mark.parametrize("page", _PAGES)
+def test_tests_that_a_page_names_exist(page: Path) -> None:
+    named = [re.fullmatch(r"(tests/[\w/.]+\.py)::(\w+)", span) for span in code_spans(_text(page))]
+    missing = [test[0] for test in named if test and not _defines(ROOT / test[1], test[2])]
+    assert not missing, f"{relative(page)} names tests that are not there: {missing}"
+
+
+def _defines(path: Path, name: str) -> bool:
+    return path.exists() and re.search(rf"^(?:async )?def {name}\(", _text(path), re.MULTILINE) is not None
+
+
 def _paths(span: str) -> list[str]:
     path = re.sub(r"(?:::[\w:\[\]-]+|:\d+)$", "", span)  # a test's id, a line's number
     if _PATH.fullmatch(path):
