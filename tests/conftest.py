@@ -19,4 +19,6 @@ __all__ = [
     "valkey_url",
 ]
 
+pytest_plugins = ["recovery.testing.plugin"]  # where this distribution is installed, pytest has it already
+
 load_profile()

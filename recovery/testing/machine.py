@@ -16,8 +16,8 @@ An application tests itself by subclassing one of them:
     TestChat = ChatMachine.TestCase
 
 A rule that makes no sense in a subclass is taken out by ``rule_name = None``. What goes wrong is shortened
-twice: by hypothesis, which can take minutes, and then by `recovery.testing.shrinking`. The second is enough in
-most cases: ``TestChat.settings = settings(phases=[Phase.generate])`` leaves out the first.
+twice: by hypothesis, which can take minutes, and then by `recovery.testing.shrinking`. The second is enough
+in most cases: ``TestChat.settings = settings(phases=[Phase.generate])`` leaves out the first.
 """
 
 import re
@@ -25,7 +25,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from hypothesis import strategies as st
 from hypothesis.control import current_build_context
@@ -98,6 +98,10 @@ _FATES = st.sampled_from((Fate.REPLY_LOST, Fate.FAILS, Fate.REFUSED, None))
 class ClusterMachine(RuleBasedStateMachine):
     """A cluster whose clients come and go while it emits.
 
+    Example::
+
+        TestCluster = ClusterMachine.TestCase  # pytest and unittest run it
+
     Attributes:
         servers: how many there are.
         clients: their names. After the first connect, those of `returning` come back by themselves.
@@ -114,7 +118,7 @@ class ClusterMachine(RuleBasedStateMachine):
     returning: ClassVar[frozenset[str]] = frozenset({"cleo"})
     rooms: ClassVar[tuple[str, ...]] = ("red", "blue")
     entered: ClassVar[tuple[str, ...]] = ("red",)
-    application: ClassVar[Application] = staticmethod(example_application)
+    application: ClassVar["staticmethod[[Any], None]"] = staticmethod(example_application)
     settings: ClassVar[SettingsOptions] = SettingsOptions(max_disconnection_duration=30.0)
     ping: ClassVar[tuple[float, float]] = (5.0, 4.0)
 
@@ -258,7 +262,15 @@ class ClusterMachine(RuleBasedStateMachine):
 
 
 class FaultyClusterMachine(ClusterMachine):
-    """A cluster whose servers and whose store fail, too."""
+    """A cluster whose servers and whose store fail, too.
+
+    Example::
+
+        class ThreeServers(FaultyClusterMachine):
+            servers = 3
+
+        TestThreeServers = ThreeServers.TestCase
+    """
 
     @rule(server=_SERVERS, silent=st.booleans())
     def crash(self, server: str, *, silent: bool) -> None:

@@ -75,7 +75,7 @@ class ChatMachine(ClusterMachine):
 
     application = staticmethod(register_handlers)
     clients: ClassVar = ("anna", "ben")
-    enter_room = leave_room = close_room = None  # type: ignore[assignment,method-assign]  # this application has no rooms
+    enter_room = leave_room = close_room = None  # type: ignore[assignment]  # an application without rooms
     said: ClassVar[list[str]] = []
 
     @rule(client=client_names(), text=st.text(max_size=5))
