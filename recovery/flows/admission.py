@@ -49,6 +49,8 @@ __all__ = ["Newcomer", "admit", "admit_without_store"]
 F = TypeVar("F")
 logger = logging.getLogger("recovery.admission")
 
+_ATTEMPTS = 3  # at a replay whose entries the log forgets while they are being read again
+
 
 @dataclass(frozen=True, slots=True)
 class Newcomer(Generic[F]):
@@ -158,11 +160,18 @@ def _recover(
     passed: bool = yield AwaitPosition(target, settings.publish_timeout)
     if not passed:
         return Reason.STORE_UNAVAILABLE
-    vacant: bool = yield Vacate(newcomer.namespace, claim.session.sid, claim.claimed.number)
-    if not vacant:
-        return Reason.SESSION_UNKNOWN  # somebody else presented the pid meanwhile, after us
-    outcome = _restore(newcomer, pid, claim, membership, dispatcher, settings)
-    return (yield from _why_incomplete(min(claim.floor, claim.applied))) if outcome is None else outcome
+    needed = min(claim.floor, claim.applied)
+    for _ in range(_ATTEMPTS):
+        vacant: bool = yield Vacate(newcomer.namespace, claim.session.sid, claim.claimed.number)
+        if not vacant:
+            return Reason.SESSION_UNKNOWN  # somebody else presented the pid meanwhile, after us
+        outcome = _restore(newcomer, pid, claim, membership, dispatcher, settings)
+        if outcome is not None:
+            return outcome
+        complete: bool = yield CompleteLog(needed)  # a gap before what this client needs, or the log is full
+        if not complete:
+            break
+    return (yield from _why_incomplete(needed))
 
 
 def _read_claim(claimed: Claimed, pid: Pid, newcomer: Newcomer[F]) -> _Claim:

@@ -127,10 +127,10 @@ class Adversity:
     def partition(self, server: str, seconds: float | None = None, *, refused: bool = False) -> None:
         """Cut a server off from the store; it is refused, or hears nothing."""
         link = self.servers[server].link
-        link.cut = Fate.REFUSED if refused else Fate.FAILS
+        link.cut_off(Fate.REFUSED if refused else Fate.FAILS)
         self._note_store_fault(server, seconds)
         if seconds is not None:
-            self.loop.call_outside(self.time + seconds, _rejoin, link)
+            self.loop.call_outside(self.time + seconds, link.rejoin)
 
     def fail_commands(self, server: str, fates: Sequence[Fate | None]) -> None:
         """Decide what happens to the next commands of a server to the store."""
@@ -144,9 +144,16 @@ class Adversity:
             self._note_store_fault(server, None)
 
     def trim(self, older_than: float) -> None:
-        """Trim the stream by hand: what is older than so many seconds is gone, but the last entry."""
-        cutoff = int((self.store.clock() - older_than) * 1000)
-        self.store.state.trim_stream(Offset(max(0, cutoff), 0))
+        """Trim the stream by hand: what is older than so many seconds is gone, but the last entry.
+
+        What a server that reads has still to read is left: nothing could tell it that it is gone. One that is
+        cut off finds out when it is back.
+        """
+        cutoff = Offset(max(0, int((self.store.clock() - older_than) * 1000)), 0)
+        for server in self.servers.values():
+            if server.is_alive and server.link.cut is None:
+                cutoff = min(cutoff, server.manager.reads_from())
+        self.store.state.trim_stream(cutoff)
         self.faults.note(FaultKind.TRIM, None, self.time, None)
 
     def delete_stream(self) -> None:
@@ -173,7 +180,7 @@ class Adversity:
         """End all faults that can end: thaw what is frozen, start what was killed."""
         self.store.go_on()
         for name, server in list(self.servers.items()):
-            _rejoin(server.link)
+            server.link.rejoin()
             server.link.fates.clear()
             server.link.read_lag = 0.0
             self.thaw(name)
@@ -220,7 +227,3 @@ class Adversity:
 
     def _appended(self, link: StoreLink, command: Append, reply: Appended) -> None:
         self.recorder.appended(link.owner, command, reply)
-
-
-def _rejoin(link: StoreLink) -> None:
-    link.cut = None

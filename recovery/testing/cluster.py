@@ -31,6 +31,7 @@ Target = SimulatedClient | Room
 """A client (by its sid), or a room."""
 
 _PATIENCE = 60.0  # seconds of virtual time after which what a method waits for is given up
+_HANDLERS_TAKE = 10.0  # seconds after which the connect handlers of plans have ended
 _RETURNS_WITHIN = 1.0  # seconds after which a client that lost its connection is back at the latest
 
 
@@ -141,7 +142,7 @@ class SimulatedCluster(Adversity):
             else:
                 self.drop(client, ("silent", "reset", "close")[number % 3])
         eios = [server.sio.eio for server in self.servers.values()]
-        self.advance(max(eio.ping_interval + 2 * eio.ping_timeout for eio in eios) + _RETURNS_WITHIN)
+        self.advance(max(eio.ping_interval + 2 * eio.ping_timeout for eio in eios) + _HANDLERS_TAKE)
 
     # Clients -------------------------------------------------------------------------------------------
 

@@ -176,7 +176,7 @@ class ClusterMachine(RuleBasedStateMachine):
             if sys.exc_info()[0] is None and hasattr(self, "cluster"):
                 self.cluster.heal()
                 self.cluster.advance(_DYING_AWAY)
-                self.judge(finish(self.cluster, self._logged))
+                self.judge(finish(self.plan, self.cluster, self._logged))
 
     @rule(seconds=_MOMENTS)
     def wait(self, seconds: float) -> None:

@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable, Sequence
 
 from recovery.settings import SettingsOptions
+from recovery.testing.cluster import Drop
 from recovery.testing.plans import Plan
 from recovery.testing.steps import (
     Come,
@@ -143,7 +144,7 @@ class _Author:
         self._steps.append(Come(client, self._server()))
 
     def lose(self) -> None:
-        how = self._chance.choice(("close", "reset", "silent", "deaf", "mute"))
+        how: Drop = self._chance.choice(("close", "reset", "silent", "deaf", "mute"))
         self._steps.append(Lose(self._client(), how))
 
     def come(self) -> None:
@@ -154,6 +155,17 @@ class _Author:
         delay = chance.choice((0.002, 0.04, 0.04, 1.0, 8.0))
         slowest = chance.choice((0.005, 0.05, 1.0))
         self._steps.append(Come(self._client(), self._server(), delay=delay, slowest=slowest))
+
+    def lose_on_a_slow_network(self) -> None:
+        """Packets and heartbeats are under way when the connection breaks."""
+        chance = self._chance
+        client, server = self._client(), self._server()
+        self._steps += [Come(client, server, slowest=1.0), Wait(round(chance.uniform(3.0, 8.0), 1))]
+        for _ in range(chance.randint(2, 6)):
+            self._steps += [Emit(self._server()), Wait(chance.choice((0.1, 0.3, 0.6)))]
+        self._steps.append(Lose(client, chance.choice(("reset", "silent", "deaf"))))
+        self._steps.append(Wait(chance.choice((0.01, 1.0))))
+        self._steps.append(Come(client, self._server()))
 
     def come_and_be_cut(self) -> None:
         chance = self._chance
@@ -176,8 +188,10 @@ class _Author:
     def emit_and_enter(self) -> None:
         """One server does both, one after the other: the order is promised."""
         server, client, room = self._server(), self._client(), self._room()
-        emit, change = Emit(server, (room,)), self._chance.choice((Enter, Exit))(server, client, room)
-        self._steps += self._chance.choice(([emit, Wait(0.002), change], [change, Wait(0.003), emit]))
+        emit: Step = Emit(server, (room,))
+        change: Step = self._chance.choice((Enter, Exit))(server, client, room)
+        wait = Wait(self._chance.choice((0.0, 0.002, 0.003)))
+        self._steps += self._chance.choice(([emit, wait, change], [change, wait, emit]))
 
     def shut(self) -> None:
         self._steps.append(Shut(self._server(), self._room()))
@@ -235,6 +249,10 @@ class _Author:
         self._steps.append(Lag(self._server(), self._chance.choice((0.0, 0.01, 0.1, 1.0))))
 
     def trim(self) -> None:
+        if self._chance.random() < 0.5:
+            self._steps.append(CutOff(self._server(), 8.0, refused=self._chance.random() < 0.5))
+            self.emit()
+            self._steps.append(Wait(0.5))
         self._steps.append(Trim(self._chance.choice((0.0, 0.05, 5.0))))
 
     def delete_stream(self) -> None:
@@ -256,6 +274,7 @@ _WORKLOAD: tuple[_Act, ...] = (
     _Author.lose,
     _Author.come,
     _Author.come_slowly,
+    _Author.lose_on_a_slow_network,
     _Author.come_and_be_cut,
     _Author.come_and_be_refused,
     _Author.enter,

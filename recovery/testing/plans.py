@@ -106,12 +106,12 @@ def run(plan: Plan, *, application: Application = example_application) -> Outcom
             for step in plan.steps:
                 step.do(cluster)
         except Exception as exc:  # noqa: BLE001 - a defect of what is simulated, and to be shortened, too
-            return _judge_all(cluster, [_failed(exc)], logged)
-        return finish(cluster, logged)
+            return _judge_all(plan, cluster, [_failed(exc)], logged)
+        return finish(plan, cluster, logged)
 
 
-def finish(cluster: SimulatedCluster, logged: Sequence[str]) -> Outcome:
-    """End well whatever was done to a cluster, and judge it.
+def finish(plan: Plan, cluster: SimulatedCluster, logged: Sequence[str]) -> Outcome:
+    """End well whatever was done to the cluster of a plan, and judge it.
 
     Args:
         logged: what `errors_logged` has collected.
@@ -120,7 +120,7 @@ def finish(cluster: SimulatedCluster, logged: Sequence[str]) -> Outcome:
         problems = _end_well(cluster)
     except Exception as exc:  # noqa: BLE001 - as in `run`
         problems = [_failed(exc)]
-    return _judge_all(cluster, problems, logged)
+    return _judge_all(plan, cluster, problems, logged)
 
 
 def open_cluster(plan: Plan, application: Application = example_application) -> SimulatedCluster:
@@ -164,17 +164,22 @@ def _failed(exc: Exception) -> Problem:
     return Problem("failed", f"the simulation failed: {exc!r}")
 
 
-def _judge_all(cluster: SimulatedCluster, problems: Sequence[Problem], logged: Sequence[str]) -> Outcome:
+def _judge_all(
+    plan: Plan, cluster: SimulatedCluster, problems: Sequence[Problem], logged: Sequence[str]
+) -> Outcome:
     found = [*problems, *(Problem(each.kind, str(each)) for each in check(cluster.history))]
-    found += _judge(cluster)
+    found += _judge(cluster, notice=sum(plan.ping))
     found += [Problem("logged", f"logged: {message}") for message in logged]
     return _outcome(cluster, found)
 
 
-def _judge(cluster: SimulatedCluster) -> list[Problem]:
+def _judge(cluster: SimulatedCluster, *, notice: float) -> list[Problem]:
     attempts, settings = cluster.recorder.attempts, Settings(**cluster.settings)
     found = [Problem("wrong", text) for text in cluster.recorder.wrong]
-    found += [Problem("untrue", text) for text in find_untrue_refusals(attempts, cluster.faults, settings)]
+    found += [
+        Problem("untrue", text)
+        for text in find_untrue_refusals(attempts, cluster.faults, settings, notice=notice)
+    ]
     found += [Problem("uncaught", f"nobody caught {error}") for error in cluster.loop.errors]
     for operation in cluster.operations:
         if operation.error is not None and not isinstance(operation.error, RecoveryError):

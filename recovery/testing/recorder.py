@@ -94,19 +94,22 @@ class _Closing:
         self._room = room
         self._after = after
         self._places: list[int] = []
+        self.by: Offset | None = None
 
     def concern(self, sid: str) -> None:
         history = self._recorder.history
         self._places.append(len(history.events))
         name = self._recorder.name_of(sid)
-        history.add(MembershipChanged(name, self._room, entered=False, after=self._after, by=None, sid=sid))
+        history.add(
+            MembershipChanged(name, self._room, entered=False, after=self._after, by=self.by, sid=sid)
+        )
 
     def end(self) -> None:
-        events, by = self._recorder.history.events, self._recorder.end
+        events, self.by = self._recorder.history.events, self._recorder.end
         for place in self._places:
             change = events[place]
             assert isinstance(change, MembershipChanged), "nothing is removed from a history"
-            events[place] = replace(change, by=by)
+            events[place] = replace(change, by=self.by)
 
 
 class Recorder:
@@ -279,7 +282,8 @@ class Recorder:
         self.history.add(change)
         self._entered[room][sid] = None
         for closing in self._closings[room]:
-            closing.concern(sid)
+            if closing.by is None or closing.by > change.after:  # this server may not have read it yet
+                closing.concern(sid)
         yield  # an exception leaves it uncertain
         self.history.events[index] = replace(change, by=self.end)
 
@@ -289,9 +293,8 @@ class Recorder:
         closing = _Closing(self, room, self.end)
         for sid in self._entered[room]:
             closing.concern(sid)
-        self._closings[room].append(closing)  # for ever, if it is never known how it ends
+        self._closings[room].append(closing)
         yield
-        self._closings[room].remove(closing)
         closing.end()
 
     @contextmanager

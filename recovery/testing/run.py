@@ -19,8 +19,6 @@ from recovery.testing.shrinking import shrink
 
 __all__ = ["Report", "main", "run_seeds"]
 
-_CHUNK = 50  # seeds that a process takes at a time
-_SHOWN = 5  # findings of a report that are told as a story
 
 
 @dataclass(slots=True)
@@ -78,14 +76,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     first, last = (int(part) for part in options.seeds.split(":"))
     started = time.monotonic()
     report = Report()
-    for part in _parts(range(first, last), options.jobs):
+    for part in _parts(range(first, last), options.jobs, options.chunk):
         report.merge(part)
         if options.progress:
             print(f"{report.histories} histories, {len(report.failed)} failed", file=sys.stderr)
         if time.monotonic() - started > options.budget or len(report.failed) >= options.stop_after:
             break
     _tell(report, first, time.monotonic() - started)
-    for seed in list(report.failed)[:_SHOWN]:
+    for seed in list(report.failed)[: options.stories]:
         _tell_story(seed)
     return 1 if report.failed else 0
 
@@ -94,14 +92,16 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m recovery.testing.run", description="Simulate histories.")
     parser.add_argument("--seeds", default="0:1000", help="first seed, and the one after the last")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument("--chunk", type=int, default=50, help="seeds that a process takes at a time")
     parser.add_argument("--budget", type=float, default=float("inf"), help="seconds after which to stop")
     parser.add_argument("--stop-after", type=int, default=sys.maxsize, help="seeds with problems to stop at")
+    parser.add_argument("--stories", type=int, default=5, help="failed seeds that are told as a short story")
     parser.add_argument("--progress", action="store_true", help="say how far it is, now and then")
     return parser
 
 
-def _parts(seeds: range, jobs: int) -> Iterator[Report]:
-    chunks = [seeds[start : start + _CHUNK] for start in range(0, len(seeds), _CHUNK)]
+def _parts(seeds: range, jobs: int, size: int) -> Iterator[Report]:
+    chunks = [seeds[start : start + size] for start in range(0, len(seeds), size)]
     if jobs == 1:
         yield from map(run_seeds, chunks)
         return

@@ -41,7 +41,7 @@ class Fate(Enum):
     """The command is carried out, and the connection breaks before the reply."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Request:
     """A round trip."""
 
@@ -49,6 +49,7 @@ class _Request:
     commands: Sequence[Command[Any]]
     reply: asyncio.Future[list[Any]]
     fate: Fate | None
+    forgotten: bool = False  # its connection is gone: no reply will come
     waits_until: float | None = None  # a blocking read: when it gives up
 
 
@@ -173,6 +174,7 @@ class StoreLink:
         self.fates: deque[Fate | None] = deque()
         self.performed: Counter[str] = Counter()
         self.owner: Any = None
+        self._under_way: list[_Request] = []
         self._failed = failed
         self._loop = loop
         self._store = store
@@ -193,6 +195,18 @@ class StoreLink:
         except StoreUnavailableError as error:
             return [error] * len(commands)
 
+    def cut_off(self, fate: Fate) -> None:
+        """Break all connections, and let each new command have a fate, until `rejoin`."""
+        self.cut = fate
+        for request in self._under_way:
+            request.forgotten = True
+            if fate is Fate.REFUSED:
+                self._break(request)
+
+    def rejoin(self) -> None:
+        """Connect again; what was under way when the connections broke stays lost."""
+        self.cut = None
+
     async def close(self) -> None:
         """Nothing is kept open."""
 
@@ -209,14 +223,19 @@ class StoreLink:
         link.latest = max(link.latest, self._loop.time() + self._travel())
         if block and len(commands) == 1:
             request.waits_until = link.latest + block
-        if self.cut is not Fate.FAILS:
+        if self.cut is Fate.FAILS:
+            request.forgotten = True
+        else:
             self._loop.call_outside(link.latest, self._arrive, request)
+        self._under_way.append(request)
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT + block):
                 return await request.reply
         except TimeoutError as exc:
             self._failed(self)
             raise StoreUnavailableError("no answer within 5 s (simulated)", maybe_applied=True) from exc
+        finally:
+            self._under_way.remove(request)
 
     def _fate(self, commands: Sequence[Command[Any]]) -> Fate | None:
         if self.cut is Fate.REFUSED:
@@ -236,7 +255,7 @@ class StoreLink:
         if request.fate is Fate.REPLY_LOST:
             self._break(request)
             return
-        if self.cut is not None:
+        if request.forgotten:
             return
         reading = isinstance(request.commands[0], Read)
         link = self._reading if reading else self._writing

@@ -13,15 +13,18 @@ from recovery.testing.recorder import Attempt
 
 __all__ = ["find_untrue_refusals"]
 
-_SLACK = 0.5  # seconds by which what a client and what a server knows of a moment may differ
 _AFTERMATH = 15.0  # seconds for which a fault of the store can be felt: timeouts, retries, releases
 
 
 def find_untrue_refusals(
-    attempts: Sequence[Attempt], faults: FaultLog, settings: Settings
+    attempts: Sequence[Attempt], faults: FaultLog, settings: Settings, *, notice: float
 ) -> Iterator[str]:
-    """Say of each refusal that has no true reason, what it was."""
-    judge = _Judge(attempts, faults, settings)
+    """Say of each refusal that has no true reason, what it was.
+
+    Args:
+        notice: seconds by which one end of a connection may know later than the other that it is gone.
+    """
+    judge = _Judge(attempts, faults, settings, min(notice, settings.max_disconnection_duration / 2))
     for attempt in attempts:
         if attempt.answered_at is None or attempt.recovered:
             continue
@@ -30,7 +33,10 @@ def find_untrue_refusals(
 
 
 class _Judge:
-    def __init__(self, attempts: Sequence[Attempt], faults: FaultLog, settings: Settings) -> None:
+    def __init__(
+        self, attempts: Sequence[Attempt], faults: FaultLog, settings: Settings, notice: float
+    ) -> None:
+        self._notice = notice
         self._attempts = attempts
         self._faults = faults
         self._settings = settings
@@ -80,9 +86,9 @@ class _Judge:
         """Whether so many windows have passed on the store's clock; or it could not be written for so long."""
         left = attempt.asked_at if attempt.left_at is None else attempt.left_at
         window = self._settings.max_disconnection_duration * times
-        if self._faults.store_time(left, answered) >= window - _SLACK:
+        if self._faults.store_time(left, answered) >= window - self._notice:
             return True
-        return self._faults.longest(FaultKind.STORE, left - window, answered) >= window - _SLACK
+        return self._faults.longest(FaultKind.STORE, left - window, answered) >= window - self._notice
 
     def _lost_writes(self, answered: float) -> bool:
         return self._faults.happened(FaultKind.LOSS, None, 0.0, answered)
