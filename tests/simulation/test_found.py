@@ -3,20 +3,8 @@
 import pytest
 
 from recovery.testing.plans import Plan, run
-from recovery.testing.steps import (
-    Come,
-    CutOff,
-    Disconnect,
-    Emit,
-    Enter,
-    Exit,
-    Freeze,
-    Lag,
-    Leave,
-    Lose,
-    Step,
-    Trim,
-    Wait,
+from recovery.testing.calamities import CutOff, Freeze, Lag, Trim
+from recovery.testing.steps import Come, Disconnect, Emit, Enter, Exit, Leave, Lose, Step, Wait
 )
 
 _FOUND: dict[str, tuple[Step, ...]] = {
