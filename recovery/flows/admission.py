@@ -201,7 +201,7 @@ def _check(claim: _Claim, presented: Offset | None, dispatcher: Dispatcher[F]) -
 
 
 def _why_incomplete(needed: Offset) -> Flow[Reason]:
-    """Say why the replay log does not reach back to an offset: the stream does not, or it cannot hold that."""
+    """Say why the replay log does not reach back so far: the stream does not, or it cannot hold so much."""
     state: StreamState | None = yield GetStream()
     held_by_stream = state is not None and state.first <= needed
     return Reason.REPLAY_TOO_LARGE if held_by_stream else Reason.OFFSET_TRIMMED

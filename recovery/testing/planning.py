@@ -10,32 +10,8 @@ from collections.abc import Callable, Sequence
 from recovery.settings import SettingsOptions
 from recovery.testing.cluster import Drop
 from recovery.testing.plans import Plan
-from recovery.testing.steps import (
-    Come,
-    Crash,
-    CutOff,
-    DeleteStream,
-    Disconnect,
-    Emit,
-    Enter,
-    Exit,
-    FailCommands,
-    FailOver,
-    Freeze,
-    JumpClock,
-    Lag,
-    Leave,
-    Lose,
-    Restart,
-    SaveSession,
-    Shut,
-    ShutDown,
-    StallStore,
-    Step,
-    StopReading,
-    StopReplication,
-    Trim,
-    Wait,
+from recovery.testing.calamities import Crash, CutOff, DeleteStream, FailCommands, FailOver, Freeze, JumpClock, Lag, Restart, ShutDown, StallStore, StopReplication, Trim
+from recovery.testing.steps import Come, Disconnect, Emit, Enter, Exit, Leave, Lose, SaveSession, Shut, Step, StopReading, Wait
 )
 from recovery.testing.storage import Fate
 
@@ -120,7 +96,9 @@ class _Author:
     def _pause(self) -> None:
         chance = self._chance
         if chance.random() < 0.55:
-            self._steps.append(Wait(round(chance.choice((0.001, 0.003, 0.01, 0.05, 0.3)) * chance.uniform(0.5, 2), 5)))
+            self._steps.append(
+                Wait(round(chance.choice((0.001, 0.003, 0.01, 0.05, 0.3)) * chance.uniform(0.5, 2), 5))
+            )
         elif chance.random() < 0.15:
             self._steps.append(Wait(chance.choice((2.0, 6.0, 12.0))))
 

@@ -199,7 +199,9 @@ def main() -> None:
     # The protocol must be named: asyncio sets TCP_NODELAY only then, and without it each answer waits 40 ms.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a killed one's connections may linger
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # the test keeps the port for its successor
+    listener.setsockopt(
+        socket.SOL_SOCKET, socket.SO_REUSEPORT, 1
+    )  # the test keeps the port for its successor
     listener.bind(("127.0.0.1", int(sys.argv[1]) if sys.argv[1:] else 0))
     listener.listen(2048)
     config = uvicorn.Config(

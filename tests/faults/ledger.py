@@ -18,7 +18,13 @@ from tests.e2e.js_clients import JsClient
 from tests.faults.nodes import RECOVERY_SECONDS, Nodes
 from tests.waiting import async_wait_until
 
-__all__ = ["assert_nothing_lost", "assert_stored", "assert_whole", "read_stream", "seen_by", "until_kept",
+__all__ = [
+    "assert_nothing_lost",
+    "assert_stored",
+    "assert_whole",
+    "read_stream",
+    "seen_by",
+    "until_kept",
     "until_more",
 ]
 
@@ -58,7 +64,9 @@ async def until_kept(clients: Sequence[JsClient], count: int) -> None:
         async def has_enough(client: JsClient = client) -> bool:
             return await client.kept_count() >= count
 
-        await async_wait_until(has_enough, timeout=RECOVERY_SECONDS, what=f"{client.name} has {count} packets")
+        await async_wait_until(
+            has_enough, timeout=RECOVERY_SECONDS, what=f"{client.name} has {count} packets"
+        )
 
 
 async def until_more(clients: Sequence[JsClient], more: int = 20) -> None:

@@ -144,9 +144,7 @@ class Nodes(Cluster):
     async def close_manager(self, server: Server, *, how: str = "close") -> None:
         """Call ``manager.close()``, or ``sio.shutdown()``, as an application does before its process ends."""
         self.closed.append(server)
-        await server.run(
-            steps.manager_method("close") if how == "close" else steps.server_method("shutdown")
-        )
+        await server.run(steps.manager_method("close") if how == "close" else steps.server_method("shutdown"))
 
     async def travellers(self, count: int, **options: Any) -> list[JsClient]:
         """Connect clients, round robin, which go to the next server whenever they lose their connection.
@@ -168,10 +166,7 @@ class Nodes(Cluster):
         """Wait until each client has connected again since its mark, and demand that it is recovered."""
         return list(
             await asyncio.gather(
-                *(
-                    self._recovered(client, after=mark)
-                    for client, mark in zip(clients, marks, strict=True)
-                )
+                *(self._recovered(client, after=mark) for client, mark in zip(clients, marks, strict=True))
             )
         )
 

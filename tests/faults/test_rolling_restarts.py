@@ -6,6 +6,7 @@ from tests.e2e.js_clients import Connected, Disconnected
 from tests.faults.ledger import assert_stored, assert_whole, until_kept, until_more
 from tests.faults.nodes import Nodes
 
+
 @pytest.mark.parametrize("how", ["SIGTERM", "shutdown", "close"])
 async def test_a_rolling_restart_loses_nothing(cluster: Nodes, store_url: str, how: str) -> None:
     clients = await cluster.travellers(10)

@@ -19,7 +19,8 @@ async def test_the_old_servers_disconnect_handler_ends_before_the_new_connect_ha
     open_nodes: OpenNodes, store_url: str, how: str
 ) -> None:
     cluster = await open_nodes(
-        takeover_timeout=RECOVERY_SECONDS, server={"ping_interval": 10.0, "ping_timeout": 2 * RECOVERY_SECONDS}
+        takeover_timeout=RECOVERY_SECONDS,
+        server={"ping_interval": 10.0, "ping_timeout": 2 * RECOVERY_SECONDS},
     )
     client = await cluster.client(keep=["n"])
     await cluster.first.enter_room(client.sid, "red")
