@@ -32,35 +32,37 @@ from hypothesis.control import current_build_context
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from recovery.settings import SettingsOptions
+from recovery.testing.calamities import (
+    Crash,
+    CutOff,
+    DeleteStream,
+    FailCommands,
+    FailOver,
+    Freeze,
+    JumpClock,
+    Lag,
+    Restart,
+    ShutDown,
+    StallStore,
+    StopReplication,
+    Trim,
+)
 from recovery.testing.cluster import Drop, SimulatedCluster
 from recovery.testing.plans import Outcome, Plan, Problem, errors_logged, finish, open_cluster, run
 from recovery.testing.servers import Application, example_application
 from recovery.testing.shrinking import shrink
 from recovery.testing.steps import (
     Come,
-    Crash,
-    CutOff,
-    DeleteStream,
     Disconnect,
     Emit,
     Enter,
     Exit,
-    FailCommands,
-    FailOver,
-    Freeze,
-    JumpClock,
-    Lag,
     Leave,
     Lose,
-    Restart,
     SaveSession,
     Shut,
-    ShutDown,
-    StallStore,
     Step,
     StopReading,
-    StopReplication,
-    Trim,
     Wait,
 )
 from recovery.testing.storage import Fate
@@ -354,6 +356,7 @@ def _tell(plan: Plan, problems: Sequence[Problem]) -> str:
             *(f"  {problem}" for problem in problems),
             str(plan),
             "To run it again, unless rules of your own did more:",
+            "  from recovery.testing.calamities import *",
             "  from recovery.testing.plans import Plan, run",
             "  from recovery.testing.steps import *",
             "  from recovery.testing.storage import Fate",
