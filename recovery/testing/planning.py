@@ -8,8 +8,6 @@ import random
 from collections.abc import Callable, Sequence
 
 from recovery.settings import SettingsOptions
-from recovery.testing.cluster import Drop
-from recovery.testing.plans import Plan
 from recovery.testing.calamities import (
     Crash,
     CutOff,
@@ -25,6 +23,8 @@ from recovery.testing.calamities import (
     StopReplication,
     Trim,
 )
+from recovery.testing.cluster import Drop
+from recovery.testing.plans import Plan
 from recovery.testing.steps import (
     Come,
     Disconnect,
