@@ -16,6 +16,7 @@ from socketio import AsyncManager
 
 from adapter import seams
 from adapter.async_effects import AsyncEffects
+from adapter.async_expiry import ExpiredHandler
 from adapter.async_gate import Gate, Identity, Predicate
 from adapter.async_process import AsyncProcess
 from adapter.clients import Client
@@ -56,6 +57,8 @@ class AsyncRecoveryManager(AsyncManager):
         wants_offsets: ``wants_offsets(environ)`` tells whether a client can use offsets; by default all
             can but python-socketio's own clients, whose handlers an extra argument would break.
         volatile_events: names of events that are delivered to whoever is connected, and not recovered.
+        session_expired: ``session_expired(session)``, a function or a coroutine function, is called with a
+            `recovery.ExpiredSession` on one server of the cluster when a client has not returned in time.
         **settings: see `recovery.settings.Settings`.
 
     Raises:
@@ -79,11 +82,16 @@ class AsyncRecoveryManager(AsyncManager):
         identity: Identity | None = None,
         wants_offsets: Predicate = can_use_offsets,
         volatile_events: Collection[str] = (),
+        session_expired: ExpiredHandler | None = None,
         **settings: Unpack[SettingsOptions],
     ) -> None:
         super().__init__()
         if isinstance(volatile_events, str):
             raise ConfigurationError(f"volatile_events is {volatile_events!r}, expected a list of names")
+        if session_expired is not None and (write_only or not callable(session_expired)):
+            raise ConfigurationError(
+                f"session_expired is {session_expired!r}, expected a function of a server"
+            )
         self.settings = Settings(**settings)
         self.write_only = write_only
         self.logger = logger
@@ -93,6 +101,7 @@ class AsyncRecoveryManager(AsyncManager):
             url, stream_name=self.settings.stream_name, session_key_prefix=self.settings.session_key_prefix
         )
         self._process = AsyncProcess(store, self.settings, self.json, self._ack_id)
+        self._process.session_expired = session_expired
         self._identity = identity
         self._wants_offsets = wants_offsets
         self._volatile_events = frozenset(volatile_events)

@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from adapter import seams
+from adapter.async_expiry import AsyncExpiry, ExpiredHandler
 from adapter.background import Background
 from adapter.clients import Client, Clients
 from adapter.frames import AckId, EioFrames, codec_of
@@ -20,8 +21,10 @@ from adapter.sessions import Sessions
 from recovery.aio.runtime import FrontEnd, Runtime
 from recovery.commands import AsyncStore
 from recovery.core.connection import Phase
+from recovery.core.saving import KEPT_MS
 from recovery.entries import JsonModule
 from recovery.errors import EncodingError, PublishError, StoreUnavailableError
+from recovery.flows.expiring import Terms, terms_of
 from recovery.records import Draft
 from recovery.settings import Settings
 
@@ -51,6 +54,7 @@ class AsyncProcess:
         json: the JSON module that payloads are written with.
         front_end: carries out what the dispatcher leaves to do; None without a server.
         lost: told of a client whose session another server has taken.
+        session_expired: the application's handler, or None.
         closed: `close` was called; nobody may get in any more.
     """
 
@@ -63,11 +67,13 @@ class AsyncProcess:
         self.json = json
         self.front_end: FrontEnd[EioPacket] | None = None
         self.lost: Callable[[Client], None] | None = None
+        self.session_expired: ExpiredHandler | None = None
         self._store = store
         self._ack_id = ack_id
         self._runtime: Runtime[EioPacket] | None = None
         self._sessions: Sessions | None = None
         self._checkpoints: asyncio.Task[Any] | None = None
+        self._expiry: asyncio.Task[Any] | None = None
         self.closed = False
 
     @property
@@ -83,6 +89,9 @@ class AsyncProcess:
                 self.front_end,
                 retention_ms=self.retention_ms,
             )
+            if self.server is not None and self.session_expired is not None:
+                expiry = AsyncExpiry(self._runtime, self.background, self.session_expired, self._terms)
+                self._expiry = self.background.start(expiry.watch())
         return self._runtime
 
     @property
@@ -95,6 +104,7 @@ class AsyncProcess:
                 self.settings,
                 self.background,
                 retention_ms=self.retention_ms,
+                keep_ms=0 if self.session_expired is None else KEPT_MS,
                 lost=self.lost,
             )
             self._checkpoints = self.background.start(self._sessions.keep_checkpoints())
@@ -140,10 +150,7 @@ class AsyncProcess:
 
     def retention_ms(self) -> int:
         """How long entries, and sessions of live clients, are kept; see `Settings.retention_ms`."""
-        eio = None if self.server is None else self.server.eio
-        return self.settings.retention_ms(
-            getattr(eio, "ping_interval", _PING_INTERVAL), getattr(eio, "ping_timeout", _PING_TIMEOUT)
-        )
+        return self.settings.retention_ms(*self._pings())
 
     async def close(self) -> None:
         """Close all connections, write what is left to write, and end all tasks. Harmless when repeated."""
@@ -152,9 +159,18 @@ class AsyncProcess:
         self.closed = True
         if self._runtime is None:
             return
-        if self._checkpoints is not None:
-            self._checkpoints.cancel()
+        for task in (self._checkpoints, self._expiry):
+            if task is not None:
+                task.cancel()
         transports = self.clients.transports()
         await asyncio.gather(*(seams.abort(self.server, transport) for transport in transports))
         await self.background.finish(patience=self.settings.publish_timeout)
         await self._runtime.close()
+
+    def _pings(self) -> tuple[float, float]:
+        """Ping interval and ping timeout, in seconds."""
+        eio = None if self.server is None else self.server.eio
+        return getattr(eio, "ping_interval", _PING_INTERVAL), getattr(eio, "ping_timeout", _PING_TIMEOUT)
+
+    def _terms(self) -> Terms:
+        return terms_of(self.settings, round(sum(self._pings()) * 1000))

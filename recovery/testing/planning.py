@@ -8,10 +8,36 @@ import random
 from collections.abc import Callable, Sequence
 
 from recovery.settings import SettingsOptions
+from recovery.testing.calamities import (
+    Crash,
+    CutOff,
+    DeleteStream,
+    FailCommands,
+    FailOver,
+    Freeze,
+    JumpClock,
+    Lag,
+    Restart,
+    ShutDown,
+    StallStore,
+    StopReplication,
+    Trim,
+)
 from recovery.testing.cluster import Drop
 from recovery.testing.plans import Plan
-from recovery.testing.calamities import Crash, CutOff, DeleteStream, FailCommands, FailOver, Freeze, JumpClock, Lag, Restart, ShutDown, StallStore, StopReplication, Trim
-from recovery.testing.steps import Come, Disconnect, Emit, Enter, Exit, Leave, Lose, SaveSession, Shut, Step, StopReading, Wait
+from recovery.testing.steps import (
+    Come,
+    Disconnect,
+    Emit,
+    Enter,
+    Exit,
+    Leave,
+    Lose,
+    SaveSession,
+    Shut,
+    Step,
+    StopReading,
+    Wait,
 )
 from recovery.testing.storage import Fate
 

@@ -86,7 +86,7 @@ MUTANTS = (
     ),
     Mutant(
         "an old claim may write",
-        "recovery/stores/memory_state.py",
+        "recovery/stores/memory_claims.py",
         "if command.number < claim.number or command.owner != claim.owner:",
         "if False:",
     ),
