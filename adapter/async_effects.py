@@ -146,6 +146,7 @@ class AsyncEffects:
         )
 
     async def _close_slow(self, connection: EioConnection) -> None:
+        self._process.runtime.tally.counts["client.slow"] += 1
         logger.warning(
             "%s does not take its packets; its connection is closed",
             connection.sid,

@@ -23,7 +23,7 @@ from typing import Any
 from weakref import WeakSet
 
 from adapter import seams
-from adapter.async_process import AsyncProcess, handled_disconnect
+from adapter.async_process import AsyncProcess, handled_connect, handled_disconnect
 from adapter.clients import Client
 from adapter.guesses import Guesses
 from adapter.seams import EioPacket
@@ -261,6 +261,7 @@ class Gate:
     async def _ask_application(self, client: Client, namespace: str | None, auth: Any) -> None:
         """Run the server's own connect sequence, and see how it ended."""
         connection = client.connection
+        token = handled_connect.set(client)
         try:
             await self._connect(connection.transport, namespace, auth)
         except BaseException:  # a cancelled task, too
@@ -270,6 +271,7 @@ class Gate:
                 await self._server.manager.disconnect(connection.sid, connection.namespace, ignore_queue=True)
             raise
         finally:
+            handled_connect.reset(token)
             await self._settle(client)
 
     def _answered(self, client: Client) -> None:

@@ -3,7 +3,7 @@
 This is the heart of recovery, in the order in which it happens:
 
 1. Claim the session. The store refuses what cannot be had, and changes nothing then.
-2. Decide the *floor*: what the client certainly has. An offset beyond the stream's end is refused.
+2. Decide the *floor*: what the client certainly has. An offset that the stream does not know is refused.
 3. See that the replay log reaches back to the floor, or say that the stream was trimmed.
 4. Take over: put an entry into the stream that ends the old connection at one offset, wherever it is,
    and wait (here without limit, elsewhere for ``takeover_timeout``) for its disconnect handler.
@@ -17,10 +17,10 @@ session to be claimed again until its deadline.
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
-from recovery.commands import Claimed, ClaimRefused, ClaimSession, Flow, GetStream
+from recovery.commands import Claimed, ClaimRefused, ClaimSession, Flow, GetStream, ReadBack
 from recovery.core.connection import Connection
 from recovery.core.decision import Presented, floor_of
 from recovery.core.dispatcher import Dispatcher
@@ -32,6 +32,7 @@ from recovery.flows.steps import AwaitPosition, AwaitRelease, CompleteLog, Publi
 from recovery.offsets import Offset
 from recovery.reasons import Reason
 from recovery.records import (
+    Entry,
     Epoch,
     HolderState,
     Namespace,
@@ -48,6 +49,8 @@ __all__ = ["Newcomer", "admit", "admit_without_store"]
 
 F = TypeVar("F")
 logger = logging.getLogger("recovery.admission")
+
+_ATTEMPTS = 3  # at a replay whose entries the log forgets while they are being read again
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +115,13 @@ def admit(
 
 
 def admit_without_store(newcomer: Newcomer[F], dispatcher: Dispatcher[F], epoch: Epoch) -> Connection[F]:
-    """Return a held connection for a client that comes while the store has never answered yet."""
+    """Return a held connection for a client that comes while the store has never answered yet.
+
+    It gets no pid: this server knows no epoch that its session could be saved with.
+    """
     asked = newcomer.presented.pid is not None or newcomer.presented.reason is not None
-    return _fresh(newcomer, dispatcher, epoch, Reason.STORE_UNAVAILABLE if asked else None)
+    stranger = replace(newcomer, pid=None)
+    return _fresh(stranger, dispatcher, epoch, Reason.STORE_UNAVAILABLE if asked else None)
 
 
 def _recover(
@@ -154,10 +161,18 @@ def _recover(
     passed: bool = yield AwaitPosition(target, settings.publish_timeout)
     if not passed:
         return Reason.STORE_UNAVAILABLE
-    vacant: bool = yield Vacate(newcomer.namespace, claim.session.sid, claim.claimed.number)
-    if not vacant:
-        return Reason.SESSION_UNKNOWN  # somebody else presented the pid meanwhile, after us
-    return _restore(newcomer, pid, claim, membership, dispatcher, settings)
+    needed = min(claim.floor, claim.applied)
+    for _ in range(_ATTEMPTS):
+        vacant: bool = yield Vacate(newcomer.namespace, claim.session.sid, claim.claimed.number)
+        if not vacant:
+            return Reason.SESSION_UNKNOWN  # somebody else presented the pid meanwhile, after us
+        outcome = _restore(newcomer, pid, claim, membership, dispatcher, settings)
+        if outcome is not None:
+            return outcome
+        complete: bool = yield CompleteLog(needed)  # a gap before what this client needs, or the log is full
+        if not complete:
+            break
+    return (yield from _why_incomplete(needed))
 
 
 def _read_claim(claimed: Claimed, pid: Pid, newcomer: Newcomer[F]) -> _Claim:
@@ -175,15 +190,28 @@ def _read_claim(claimed: Claimed, pid: Pid, newcomer: Newcomer[F]) -> _Claim:
 
 def _check(claim: _Claim, presented: Offset | None, dispatcher: Dispatcher[F]) -> Flow[Reason | None]:
     """Refuse what cannot be recovered, before anything happens to the old connection."""
+    if presented is not None and presented < claim.session.start:
+        presented = None  # of an earlier session, see `floor_of`
     if presented is not None and presented > dispatcher.position:
-        state: StreamState | None = yield GetStream()
-        if state is None or presented > state.last:
+        found: tuple[Entry, ...] = yield ReadBack(presented, 1)
+        if not found:
+            return Reason.OFFSET_TRIMMED
+        if found[0].offset != presented:
             return Reason.OFFSET_UNKNOWN
     needed = min(claim.floor, claim.applied)
     complete: bool = yield CompleteLog(needed)
-    if complete:
-        return None
-    state = yield GetStream()
+    if not complete:
+        return (yield from _why_incomplete(needed))
+    if presented is not None and presented <= dispatcher.position and dispatcher.log.lacks(presented):
+        # There are older entries, but not the one that the client received last: the stream lost writes, and
+        # the servers that know may not have said so yet.
+        return Reason.OFFSET_UNKNOWN
+    return None
+
+
+def _why_incomplete(needed: Offset) -> Flow[Reason]:
+    """Say why the replay log does not reach back to an offset: the stream does not, or it cannot hold that."""
+    state: StreamState | None = yield GetStream()
     held_by_stream = state is not None and state.first <= needed
     return Reason.REPLAY_TOO_LARGE if held_by_stream else Reason.OFFSET_TRIMMED
 
@@ -215,11 +243,14 @@ def _restore(
     membership: Membership,
     dispatcher: Dispatcher[F],
     settings: Settings,
-) -> Connection[F] | Reason:
-    """Replay into a held connection and join the dispatcher, with nothing in between."""
+) -> Connection[F] | Reason | None:
+    """Replay into a held connection and join the dispatcher, with nothing in between.
+
+    Returns None if the log forgot the entries while we waited.
+    """
     session = claim.session
     if min(claim.floor, claim.applied) < dispatcher.log.start:
-        return Reason.REPLAY_TOO_LARGE  # the log forgot the entries while we waited
+        return None
     connection = Connection(
         namespace=newcomer.namespace,
         sid=session.sid,

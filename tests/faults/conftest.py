@@ -54,14 +54,19 @@ async def open_nodes(store_url: str, js: JsClients) -> AsyncIterator[OpenNodes]:
     opened: list[Nodes] = []
 
     async def open_with(
-        count: int = 2, *, urls: Sequence[str] = (), server: dict[str, Any] | None = None, **recovery: Any
+        count: int = 2,
+        *,
+        urls: Sequence[str] = (),
+        server: dict[str, Any] | None = None,
+        notes_expiry: bool = False,
+        **recovery: Any,
     ) -> Nodes:
         mine = [Node(f"node-{number}") for number in range(1, count + 1)]
         nodes.extend(mine)
         await asyncio.gather(*(each.start() for each in mine))
         cluster = Nodes(mine, js, urls or [store_url] * count)
         opened.append(cluster)
-        await cluster.open(recovery, server)
+        await cluster.open(recovery, server, notes_expiry=notes_expiry)
         return cluster
 
     yield open_with

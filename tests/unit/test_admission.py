@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from freezegun.api import FrozenDateTimeFactory
 
-from recovery.commands import Append, ClaimSession, Command, GetStream
+from recovery.commands import Append, ClaimSession, Command, ReadBack
 from recovery.core.connection import Connection, Phase
 from recovery.core.decision import Presented, read_auth
 from recovery.errors import PublishError, StoreUnavailableError
@@ -194,7 +194,7 @@ def test_a_correct_claim_after_a_refused_one_recovers(host: Host, wrong: dict[st
     assert (recovered.sid, client.events) == (away.sid, ["received", "missed"])
 
 
-@pytest.mark.parametrize("kind", [ClaimSession, GetStream, CompleteLog, Publish, AwaitRelease, AwaitPosition])
+@pytest.mark.parametrize("kind", [ClaimSession, ReadBack, CompleteLog, Publish, AwaitRelease, AwaitPosition])
 def test_a_store_that_fails_at_any_step_leaves_the_session_to_be_claimed_again(
     host: Host, other: Host, kind: type[Command[Any]]
 ) -> None:
