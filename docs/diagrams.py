@@ -71,6 +71,7 @@ TOUR = (
     "recovery/aio/publisher.py",
     "recovery/aio/session_writer.py",
     "recovery/aio/tasks.py",
+    "recovery/aio/waits.py",
     "recovery/aio/runtime.py",
     "recovery/stores/memory_claims.py",
     "recovery/stores/memory_deadlines.py",

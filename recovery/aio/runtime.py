@@ -7,15 +7,13 @@ It knows nothing of Socket.IO transports: the front end (`adapter`) does.
 import asyncio
 import logging
 import secrets
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
-from heapq import heappop, heappush
-from itertools import count
 from typing import Any, Generic, Protocol, TypeVar
 
 from recovery.aio.publisher import Publisher
 from recovery.aio.session_writer import SessionWriter
 from recovery.aio.tasks import end_tasks
+from recovery.aio.waits import Positions, Releases
 from recovery.commands import Appended, AsyncStore, Command, Flow, OpenStream, RenewStream
 from recovery.core.control import Release
 from recovery.core.dispatcher import Dispatcher
@@ -32,7 +30,7 @@ from recovery.flows.pace import Pace
 from recovery.flows.reading import Batch, read_on
 from recovery.flows.steps import AwaitPosition, AwaitRelease, Clock, CompleteLog, Pause, Publish, Vacate
 from recovery.offsets import Offset
-from recovery.records import Draft, Epoch, Namespace, ServerId, Sid, StreamState
+from recovery.records import Draft, Epoch, ServerId, StreamState
 from recovery.settings import Settings
 
 __all__ = ["FrontEnd", "Runtime"]
@@ -43,7 +41,6 @@ logger = logging.getLogger("recovery.runtime")
 
 _PAUSE_AFTER_ERROR = 0.1  # seconds between two attempts to read while the store is away
 _SKIPS_SAID_EVERY = 60.0  # seconds after which a cause of leaving entries out is logged as if it were new
-_RELEASES_KEPT = 1000  # words of other servers that may come before they are waited for
 
 
 class FrontEnd(Protocol[F]):
@@ -72,6 +69,8 @@ class Runtime(Generic[F]):
         sessions: writes saved sessions.
         drafts: makes entries.
         tally: counts what operators should know of, by log event.
+        positions: who waits for a place in the stream.
+        releases: who waits for another server to let go of a client.
     """
 
     def __init__(
@@ -86,6 +85,8 @@ class Runtime(Generic[F]):
     ) -> None:
         self.server = ServerId(secrets.token_hex(8))
         self.tally = Tally()
+        self.positions = Positions()
+        self.releases = Releases()
         self.epoch = _new_epoch()
         self.drafts = Drafts(self.server, codec, settings.max_packet_bytes)
         self.sessions = SessionWriter(store, timeout=settings.publish_timeout)
@@ -120,9 +121,6 @@ class Runtime(Generic[F]):
         self._skips_said = 0.0  # when the log was last told what is left out, on the loop's clock
         self._closed = False
         self._log_lock = asyncio.Lock()
-        self._passing: list[tuple[Offset, int, asyncio.Future[None]]] = []
-        self._tie = count()
-        self._releases: OrderedDict[tuple[Namespace, Sid, int], asyncio.Future[None]] = OrderedDict()
         self._steps: dict[type[Command[Any]], Callable[[Any], Awaitable[Any]]] = {
             Clock: self._clock,
             Pause: self._pause,
@@ -163,14 +161,7 @@ class Runtime(Generic[F]):
         """Wait until everything up to an offset is dispatched; False after `patience` seconds."""
         if self.dispatcher.position >= offset:
             return True
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heappush(self._passing, (offset, next(self._tie), done))
-        try:
-            async with asyncio.timeout(patience):
-                await done
-        except TimeoutError:
-            return False
-        return True
+        return await self.positions.wait(offset, patience)
 
     async def perform(self, command: Command[Any]) -> Any:  # the reply's type is the command's parameter
         """Carry out one command of a flow."""
@@ -233,13 +224,10 @@ class Runtime(Generic[F]):
             self._pace.note(batch.entries)
             self._say_skips_again()
             effects = self.dispatcher.dispatch(batch.entries)
-        while self._passing and self._passing[0][0] <= self.dispatcher.position:
-            done = heappop(self._passing)[2]
-            if not done.done():
-                done.set_result(None)
+        self.positions.passed(self.dispatcher.position)
         for effect in effects:
             if isinstance(effect, Release):
-                self._released(effect)
+                self.releases.heard((effect.namespace, effect.sid, effect.number))
         if effects and self._front_end is not None:
             self._front_end.carry_out(effects)
 
@@ -290,30 +278,7 @@ class Runtime(Generic[F]):
         return await self.passed(step.offset, step.timeout)
 
     async def _await_release(self, step: AwaitRelease) -> bool:
-        key = (step.namespace, step.sid, step.number)
-        try:
-            async with asyncio.timeout(step.timeout):
-                await asyncio.shield(self._release_of(key))
-        except TimeoutError:
-            return False
-        finally:
-            self._releases.pop(key, None)
-        return True
-
-    def _released(self, release: Release) -> None:
-        word = self._release_of((release.namespace, release.sid, release.number))
-        if not word.done():
-            word.set_result(None)
-
-    def _release_of(self, key: tuple[Namespace, Sid, int]) -> asyncio.Future[None]:
-        word = self._releases.get(key)
-        if word is None:
-            word = self._releases[key] = asyncio.get_running_loop().create_future()
-        if len(self._releases) > _RELEASES_KEPT:
-            oldest, spoken = next(iter(self._releases.items()))
-            if spoken.done():  # else somebody waits for it, and takes it away then
-                del self._releases[oldest]
-        return word
+        return await self.releases.wait((step.namespace, step.sid, step.number), step.timeout)
 
     async def _complete_log(self, step: CompleteLog) -> bool:
         async with self._log_lock:  # whoever comes next finds what the first one read

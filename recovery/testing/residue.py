@@ -28,6 +28,6 @@ def residue(server: SimulatedServer) -> dict[str, Any]:
         "admitted": {} if gate is None else gate._admitted,
         "connecting": set() if gate is None else gate._connecting,
         "background": process.background._tasks - {process._checkpoints},
-        "passing": process.runtime._passing,
+        "passing": len(process.runtime.positions),
     }
     return {name: table for name, table in tables.items() if table}

@@ -68,7 +68,7 @@ async def test_a_connect_that_is_cancelled(
     client.cut()
     await settle()
     assert server.residue() == {}
-    assert not server.runtime._passing
+    assert not len(server.runtime.positions)
     await server.sio.emit("n", 3)
     await world.connect(client, server)
     await settle()

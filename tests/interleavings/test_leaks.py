@@ -15,8 +15,8 @@ def _left(server: Server) -> dict[str, object]:
     tables: dict[str, Any] = {
         "indexed": dispatcher._indexed,
         "leaving": dispatcher._leaving,
-        "passing": runtime._passing,
-        "releases": runtime._releases,
+        "passing": len(runtime.positions),
+        "releases": len(runtime.releases),
         "callbacks": process.requests._callbacks,
         "answers": process.requests._answers,
         "writes": runtime.sessions._waiting,
