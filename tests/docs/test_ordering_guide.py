@@ -1,4 +1,4 @@
-"""The guide to testing works: its tests pass, its programs print what it shows, and its tables are complete."""
+"""The guide to testing works: its tests pass, its programs print what it shows, its tables are complete."""
 
 import subprocess
 import sys
