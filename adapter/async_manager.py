@@ -303,6 +303,15 @@ class AsyncRecoveryManager(AsyncManager):
         """How many clients that asked for recovery got it ("recovered"), and how many did not, by reason."""
         return {} if self._gate is None else dict(+self._gate.outcomes)
 
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """How often this process has met what operators should know of, by the name of its log event.
+
+        ``stream.cut`` (batches), ``entry.skipped`` (entries), ``reader.gap``, ``reader.failed`` and
+        ``client.slow``; one that has not happened is missing. The log says the frequent ones now and then.
+        """
+        return self._process.counts()
+
     async def close(self) -> None:
         """Close all connections, write what is left to write, and end all tasks. Harmless when repeated.
 

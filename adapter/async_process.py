@@ -110,6 +110,13 @@ class AsyncProcess:
             self._checkpoints = self.background.start(self._sessions.keep_checkpoints())
         return self._sessions
 
+    def counts(self) -> dict[str, int]:
+        """How often what operators should know of has happened here, by log event."""
+        if self._runtime is None:
+            return {}
+        skipped = self._runtime.dispatcher.skipped
+        return {**self._runtime.tally.counts, **({"entry.skipped": skipped} if skipped else {})}
+
     def is_elsewhere(self, sid: str, namespace: str) -> bool:
         """Whether a change for a client has to go through the stream: it is not connected here.
 

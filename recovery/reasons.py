@@ -32,7 +32,7 @@ class Reason(StrEnum):
     """The stream no longer holds everything that the client may have missed."""
 
     OFFSET_UNKNOWN = "offset-unknown"
-    """The offset lies beyond the end of the stream."""
+    """No packet of the stream has this offset: it lies beyond the end, or was lost from among the others."""
 
     EPOCH_CHANGED = "epoch-changed"
     """The stream was deleted, or lost writes, since the session was saved."""

@@ -22,6 +22,7 @@ from recovery.core.dispatcher import Dispatcher
 from recovery.core.effects import Effect
 from recovery.core.packets import FrameCodec
 from recovery.core.replay_log import ReplayLog
+from recovery.core.tally import Tally
 from recovery.drafts import Drafts
 from recovery.driver import run_async
 from recovery.entries import PayloadCodec
@@ -70,6 +71,7 @@ class Runtime(Generic[F]):
         epoch: identity of the stream.
         sessions: writes saved sessions.
         drafts: makes entries.
+        tally: counts what operators should know of, by log event.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Runtime(Generic[F]):
         retention_ms: Callable[[], int],
     ) -> None:
         self.server = ServerId(secrets.token_hex(8))
+        self.tally = Tally()
         self.epoch = _new_epoch()
         self.drafts = Drafts(self.server, codec, settings.max_packet_bytes)
         self.sessions = SessionWriter(store, timeout=settings.publish_timeout)
@@ -191,11 +194,14 @@ class Runtime(Generic[F]):
                     await self._open()
                 batch = await run_async(self._next_batch(doubtful=doubtful), self.perform)
             except StoreError as exc:
-                logger.warning("cannot read the stream: %s", exc, extra={"event": "reader.failed"})
+                if self._is_news("reader.failed"):
+                    logger.warning("cannot read the stream: %s", exc, extra={"event": "reader.failed"})
                 doubtful = True
                 await asyncio.sleep(_PAUSE_AFTER_ERROR)
                 continue
             doubtful = False
+            if self.tally.over("reader.failed"):
+                logger.info("the stream is read again", extra={"event": "reader.resumed"})
             try:
                 self._take(batch)
             except Exception:  # a defect, and no reason to leave all clients without packets
@@ -239,6 +245,7 @@ class Runtime(Generic[F]):
 
     def _interrupted(self, stream: StreamState) -> None:
         """Entries are missing: nobody here may be left believing that they were delivered."""
+        self.tally.counts["reader.gap"] += 1
         logger.error(
             "entries after %s are gone from the stream; all clients have to reconnect",
             self.dispatcher.position,
@@ -257,11 +264,15 @@ class Runtime(Generic[F]):
 
     def _appended(self, appended: Appended) -> None:
         self.dispatcher.published = max(self.dispatcher.published, appended.offsets[-1])
-        if appended.cut_into_window:
+        if appended.cut_into_window and self._is_news("stream.cut"):
             logger.warning(
                 "max_len cuts into the recovery window: raise it, or lower max_disconnection_duration",
                 extra={"event": "stream.cut"},
             )
+
+    def _is_news(self, event: str) -> bool:
+        """Count an event, and tell whether the log has not heard of it lately."""
+        return self.tally.note(event, asyncio.get_running_loop().time())
 
     async def _clock(self, _step: Clock) -> float:
         return asyncio.get_running_loop().time()

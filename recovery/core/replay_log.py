@@ -8,7 +8,7 @@
 4. It is bounded in entries and in bytes.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import merge
 from itertools import groupby
@@ -36,12 +36,14 @@ class ReplayLog(Generic[F]):
     Attributes:
         start: the log is complete after this offset: an entry after it that is not here never was in
             the stream, or lies beyond the last one appended.
+        anchor: the newest entry of the stream at or before `start`; None if that is not known.
         max_entries: bound on the number of entries.
         max_bytes: bound on the bytes of their fields.
     """
 
     def __init__(self, start: Offset, *, max_entries: int, max_bytes: int) -> None:
         self.start = start
+        self.anchor: Offset | None = start
         self.max_entries = max_entries
         self.max_bytes = max_bytes
         self._entries: _Line[F] = _Line()
@@ -65,8 +67,13 @@ class ReplayLog(Generic[F]):
         while len(self._entries) > self.max_entries or self._bytes > self.max_bytes:
             self._forget_oldest()
 
-    def extend_back(self, entries: Sequence[StoredEntry[F]], start: Offset) -> bool:
+    def extend_back(
+        self, entries: Sequence[StoredEntry[F]], start: Offset, *, anchor: Offset | None = None
+    ) -> bool:
         """Add older entries, all those of the stream in ``(start, self.start]``, ascending.
+
+        Args:
+            anchor: the newest entry of the stream at or before `start`, if known.
 
         Returns:
             False if they do not fit, and the log is as it was.
@@ -82,15 +89,21 @@ class ReplayLog(Generic[F]):
             self._index.setdefault(key, _Line()).extend_left(older)
         self._entries.extend_left(entries)
         self._bytes += size
-        self.start = start
+        self.start, self.anchor = start, anchor
         return True
 
     def reset(self, start: Offset) -> None:
         """Forget everything: the log is complete after `start` only (a gap lies before it)."""
-        self.start = start
+        self.start = self.anchor = start
         self._entries = _Line()
         self._index.clear()
         self._bytes = 0
+
+    def lacks(self, offset: Offset) -> bool:
+        """Tell whether there is no entry at an offset up to the last one appended; False if that is not known."""
+        if offset == self.start:
+            return self.anchor is not None and self.anchor != offset
+        return self.start < offset and not self._entries.holds(offset)
 
     def missed(self, namespace: Namespace, rooms: Iterable[Room], after: Offset) -> Iterator[StoredEntry[F]]:
         """Entries of a namespace after an offset that may concern a member of these rooms, in order.
@@ -110,7 +123,7 @@ class ReplayLog(Generic[F]):
 
     def _forget_oldest(self) -> None:
         oldest = self._entries.pop_left()
-        self.start = oldest.offset
+        self.start = self.anchor = oldest.offset
         self._bytes -= oldest.size
         for key in _index_keys(oldest):
             line = self._index[key]
@@ -145,6 +158,10 @@ class _Line(Generic[F]):
             del self._items[: self._dropped]
             self._dropped = 0
         return entry
+
+    def holds(self, offset: Offset) -> bool:
+        place = bisect_left(self._items, offset, lo=self._dropped, key=_offset_of)
+        return place < len(self._items) and self._items[place].offset == offset
 
     def after(self, offset: Offset) -> Iterator[StoredEntry[F]]:
         begin = bisect_right(self._items, offset, lo=self._dropped, key=_offset_of)

@@ -3,13 +3,16 @@
 This is the heart of recovery, in the order in which it happens:
 
 1. Claim the session. The store refuses what cannot be had, and changes nothing then.
-2. Decide the *floor*: what the client certainly has. An offset beyond the stream's end is refused.
+2. Decide the *floor*: what the client certainly has. An offset that the stream does not know is refused.
 3. See that the replay log reaches back to the floor, or say that the stream was trimmed.
 4. Take over: put an entry into the stream that ends the old connection at one offset, wherever it is,
    and wait (here without limit, elsewhere for ``takeover_timeout``) for its disconnect handler.
 5. Wait until this server's reader has passed all of that.
 6. In one step, replay what was missed into a held connection, and join the dispatcher: from there on
    nothing can be missed or doubled.
+
+A command that the store does not answer is repeated for ``publish_timeout``: a reply that was lost, or a
+store that restarts, costs a moment and no session.
 
 A refusal at any step gives the client a fresh session and the application a reason, and leaves the old
 session to be claimed again until its deadline.
@@ -20,7 +23,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
-from recovery.commands import Claimed, ClaimRefused, ClaimSession, Flow, GetStream
+from recovery.commands import Claimed, ClaimRefused, ClaimSession, Flow, GetStream, ReadBack
 from recovery.core.connection import Connection
 from recovery.core.decision import Presented, floor_of
 from recovery.core.dispatcher import Dispatcher
@@ -28,10 +31,12 @@ from recovery.core.membership import Membership
 from recovery.core.replay import find_missed
 from recovery.drafts import Drafts
 from recovery.errors import MalformedError, StoreError
+from recovery.flows.insisting import insist
 from recovery.flows.steps import AwaitPosition, AwaitRelease, CompleteLog, Publish, Vacate
 from recovery.offsets import Offset
 from recovery.reasons import Reason
 from recovery.records import (
+    Entry,
     Epoch,
     HolderState,
     Namespace,
@@ -131,7 +136,7 @@ def _recover(
     epoch: Epoch,
     settings: Settings,
 ) -> Flow[Connection[F] | Reason]:
-    reply: Claimed | ClaimRefused = yield ClaimSession(
+    command = ClaimSession(
         pid,
         newcomer.namespace,
         newcomer.identity,
@@ -140,6 +145,7 @@ def _recover(
         newcomer.nonce,
         settings.max_session_bytes,
     )
+    reply: Claimed | ClaimRefused = yield from insist(command, timeout=settings.publish_timeout)
     if isinstance(reply, ClaimRefused):
         if reply.detail:
             logger.warning("no recovery: %s", reply.detail, extra={"event": "recover.failed"})
@@ -149,7 +155,7 @@ def _recover(
     except MalformedError as exc:
         logger.warning("no recovery: %s", exc, extra={"event": "recover.failed"})
         return Reason.SESSION_UNKNOWN
-    refusal = yield from _check(claim, newcomer.presented.offset, dispatcher)
+    refusal = yield from _check(claim, newcomer.presented.offset, dispatcher, settings.publish_timeout)
     if refusal is not None:
         return refusal
     moved_at = yield from _take_over(claim, dispatcher, drafts, settings)
@@ -168,10 +174,11 @@ def _recover(
         outcome = _restore(newcomer, pid, claim, membership, dispatcher, settings)
         if outcome is not None:
             return outcome
-        complete: bool = yield CompleteLog(needed)  # a gap before what this client needs, or the log is full
+        # There is a gap before what this client needs, or the log is full.
+        complete: bool = yield from insist(CompleteLog(needed), timeout=settings.publish_timeout)
         if not complete:
             break
-    return (yield from _why_incomplete(needed))
+    return (yield from _why_incomplete(needed, settings.publish_timeout))
 
 
 def _read_claim(claimed: Claimed, pid: Pid, newcomer: Newcomer[F]) -> _Claim:
@@ -187,22 +194,32 @@ def _read_claim(claimed: Claimed, pid: Pid, newcomer: Newcomer[F]) -> _Claim:
     )
 
 
-def _check(claim: _Claim, presented: Offset | None, dispatcher: Dispatcher[F]) -> Flow[Reason | None]:
+def _check(
+    claim: _Claim, presented: Offset | None, dispatcher: Dispatcher[F], timeout: float
+) -> Flow[Reason | None]:
     """Refuse what cannot be recovered, before anything happens to the old connection."""
+    if presented is not None and presented < claim.session.start:
+        presented = None  # of an earlier session, see `floor_of`
     if presented is not None and presented > dispatcher.position:
-        state: StreamState | None = yield GetStream()
-        if state is None or presented > state.last:
+        found: tuple[Entry, ...] = yield from insist(ReadBack(presented, 1), timeout=timeout)
+        if not found:
+            return Reason.OFFSET_TRIMMED
+        if found[0].offset != presented:
             return Reason.OFFSET_UNKNOWN
     needed = min(claim.floor, claim.applied)
-    complete: bool = yield CompleteLog(needed)
-    if complete:
-        return None
-    return (yield from _why_incomplete(needed))
+    complete: bool = yield from insist(CompleteLog(needed), timeout=timeout)
+    if not complete:
+        return (yield from _why_incomplete(needed, timeout))
+    if presented is not None and presented <= dispatcher.position and dispatcher.log.lacks(presented):
+        # There are older entries, but not the one that the client received last: the stream lost writes, and
+        # the servers that know may not have said so yet.
+        return Reason.OFFSET_UNKNOWN
+    return None
 
 
-def _why_incomplete(needed: Offset) -> Flow[Reason]:
-    """Say why the replay log does not reach back so far: the stream does not, or it cannot hold so much."""
-    state: StreamState | None = yield GetStream()
+def _why_incomplete(needed: Offset, timeout: float) -> Flow[Reason]:
+    """Say why the replay log does not reach back to an offset: the stream does not, or it cannot hold that."""
+    state: StreamState | None = yield from insist(GetStream(), timeout=timeout)
     held_by_stream = state is not None and state.first <= needed
     return Reason.REPLAY_TOO_LARGE if held_by_stream else Reason.OFFSET_TRIMMED
 

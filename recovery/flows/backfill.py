@@ -42,8 +42,9 @@ def complete_log(
         if not entries or (not reached and len(entries) < count):
             return False
         start = back_to if reached else _before(older[-1].offset)
+        anchor = entries[len(older)].offset if reached else None
         stored = [_stored(entry, max_packet_bytes) for entry in reversed(older)]
-        if not log.extend_back(stored, start):
+        if not log.extend_back(stored, start, anchor=anchor):
             return False
     return True
 

@@ -1,4 +1,4 @@
-"""Fixtures of the tests that break real processes: servers of the test's own, and the clients of `tests.e2e`."""
+"""Fixtures of tests that break real processes: servers of their own, and the clients of `tests.e2e`."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -11,6 +11,7 @@ import pytest_asyncio
 from tests.e2e.conftest import js, node
 from tests.e2e.js_clients import JsClients
 from tests.faults.nodes import Node, Nodes
+from tests.faults.proxy import Proxy
 
 __all__ = ["js", "node"]
 
@@ -42,6 +43,13 @@ def store_url(store: str, request: pytest.FixtureRequest) -> str:
     """URL of an empty server of the kind."""
     url: str = request.getfixturevalue(f"{store}_url")
     return url
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def proxy(store_url: str) -> AsyncIterator[Proxy]:
+    """A proxy in front of the store; ask for it before `open_nodes`, whose servers need it to the end."""
+    async with Proxy(store_url) as between:
+        yield between
 
 
 @pytest_asyncio.fixture(loop_scope="session")

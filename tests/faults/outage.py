@@ -8,7 +8,8 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -84,6 +85,7 @@ class Outage:
         self.redis = redis
         self.proxy = proxy
         self._log = log
+        self._servers = ExitStack()
         self._nodes: list[Node] = []
         self._clients: list[Client] = []
 
@@ -100,6 +102,19 @@ class Outage:
         node = Node(url, **options)
         self._nodes.append(node)
         return node
+
+    def replica(self, folder: Path) -> RedisProcess:
+        """Start a replica of the server, which has what that has now; it ends after our servers."""
+        made = self._servers.enter_context(RedisProcess(self.redis.kind, folder, keep=False))
+        made.replica_of(self.redis)
+        return made
+
+    async def fail_over(self, replica: RedisProcess) -> None:
+        """Let a replica take the place of its primary, which is gone."""
+        replica.replica_of(None)
+        self.proxy.redirect(replica.url)
+        await self.kill_redis()
+        self.redis = replica
 
     def client(self, *namespaces: str) -> Client:
         """Make a client that is connected to nothing yet."""
@@ -152,6 +167,7 @@ class Outage:
             client.cut()
         for node in self._nodes:
             await node.manager.close()
+        self._servers.close()
         failures = [failure for client in self._clients for failure in client.failures]
         assert not failures, failures
 

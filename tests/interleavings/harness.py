@@ -17,6 +17,7 @@ import socketio
 from engineio import packet as eio_packet
 
 from adapter import AsyncRecoveryManager
+from adapter.async_gate import Gate as AdmissionGate
 from adapter.clients import Clients
 from adapter.sessions import Sessions
 from recovery.aio.runtime import Runtime
@@ -231,11 +232,16 @@ class Server:
         return self.manager._process.sessions
 
     @property
-    def connecting(self) -> set[tuple[str, str]]:
-        """Transports and namespaces whose CONNECT is being dealt with."""
+    def gate(self) -> AdmissionGate:
+        """What lets clients in."""
         gate = self.manager._gate
         assert gate is not None, "a server has a gate"
-        return gate._connecting
+        return gate
+
+    @property
+    def connecting(self) -> set[tuple[str, str]]:
+        """Transports and namespaces whose CONNECT is being dealt with."""
+        return self.gate._connecting
 
     async def ping(self, client: Client) -> None:
         """Send a PING now, as the heartbeat would."""

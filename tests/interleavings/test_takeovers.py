@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from recovery.commands import Append, ClaimSession, GetStream, Read, SaveSession
+from recovery.commands import Append, ClaimSession, Read, ReadBack, SaveSession
 from recovery.core.connection import Phase
 from tests.interleavings.client import Client
 from tests.interleavings.harness import Server, World, settle, until
@@ -267,7 +267,7 @@ async def test_a_takeover_while_the_offset_is_checked(world: World) -> None:
     await settle()
     client.cut()
     await settle()
-    check = new.store.hold(GetStream)
+    check = new.store.hold(ReadBack)
     world.dial(client, new)
     await until(lambda: check.waiting)
     client.cut()

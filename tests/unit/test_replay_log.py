@@ -171,3 +171,30 @@ def test_control_entries_are_found_with_their_audience() -> None:
     log.append(stored(DRAFTS.change_rooms(Kind.JOIN, NSP, audience("sid"), ["a"]), 1))
     assert _missed(log, "sid", after=ORIGIN) == [1]
     assert _missed(log, "a", after=ORIGIN) == []
+
+
+def test_it_tells_what_is_missing_from_where_to_where_it_reaches() -> None:
+    log = _log(start=at(3))
+    for number in (5, 7):
+        log.append(stored(event(f"e{number}"), number))
+    assert [log.lacks(at(number)) for number in range(2, 8)] == [False, False, True, False, True, False]
+
+
+@pytest.mark.parametrize(("anchor", "lacking"), [(at(2), True), (at(1), True), (at(3), False), (None, False)])
+def test_where_it_starts_it_goes_by_the_entry_that_proves_continuity(
+    anchor: Offset | None, *, lacking: bool
+) -> None:
+    log = _log(start=at(5))
+    log.extend_back([stored(event("e4"), 4), stored(event("e5"), 5)], at(3), anchor=anchor)
+    assert log.lacks(at(3)) is lacking
+    assert not log.lacks(at(4))
+
+
+def test_what_it_forgets_was_there() -> None:
+    log = _log(max_entries=2, start=at(1))
+    for number in (3, 5, 7):
+        log.append(stored(event(f"e{number}"), number))
+    assert log.start == at(3)
+    assert not log.lacks(at(3))
+    log.reset(at(9))
+    assert not log.lacks(at(9))

@@ -255,11 +255,15 @@ def _claim(command: ClaimSession, keys: Keys) -> Exchange[Claimed | ClaimRefused
     if not granted:
         reason, *detail = (each.decode() for each in rest)
         return ClaimRefused(Reason(reason), *detail)
-    number, value, proven, holder, state, since_ms = rest
+    number, value, offset, holder, state, since_ms = rest
+    try:
+        proven = parse_offset(offset)
+    except ValueError:  # beyond 64 bits, which the script cannot tell
+        return ClaimRefused(Reason.SESSION_UNKNOWN, "the claim has no valid field proven")
     return Claimed(
         number=number,
         value=value,
-        proven=parse_offset(proven),
+        proven=proven,
         holder=ServerId(holder.decode()),
         holder_state=HolderState(state.decode()),
         since_ms=since_ms,
