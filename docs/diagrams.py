@@ -128,6 +128,10 @@ TOUR = (
     "recovery/testing/planning.py",
     "recovery/testing/shrinking.py",
     "recovery/testing/run.py",
+    "recovery/testing/strategies.py",
+    "recovery/testing/embedded.py",
+    "recovery/testing/machine.py",
+    "recovery/testing/plugin.py",
 )
 """The reading order: nothing imports what comes after it, but inside of a function."""
 

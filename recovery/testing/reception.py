@@ -136,9 +136,7 @@ class Reception:
             detail = f"{_named(connection)}, but {_named(newer)} owned the session by {newer.accepted.by}"
         elif ended is not None and packet.first > ended:
             kind, detail = Kind.AFTER_END, f"the session was ended by {ended}"
-        elif (
-            not packet.emitted.recoverable and connection.number and packet.last <= connection.accepted.after
-        ):
+        elif not packet.emitted.recoverable and packet.last <= connection.accepted.after:
             kind = Kind.REPLAYED
             detail = f"on {_named(connection)}, for which the client asked at {connection.accepted.after}"
         else:

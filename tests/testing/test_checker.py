@@ -90,6 +90,14 @@ class TestLost:
         story.receive("ann", 1)
         assert story.found == [(Kind.LOST, "bob", "p1")]
 
+    def test_it_may_be_written_down_after_it_was_received(self) -> None:
+        story = Story("ann", "bob")
+        story.connect("ann")
+        story.connect("bob")
+        story.receive("ann", 1)
+        story.emit(1, stored=None, offset=None)
+        assert story.found == [(Kind.LOST, "bob", "p1")]
+
     def test_names_are_enough_of_an_audience(self) -> None:
         story = Story("ann", "bob")
         story.connect("ann")

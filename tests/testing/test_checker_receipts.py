@@ -104,6 +104,15 @@ class TestOrder:
         story.emit(2, number=1)
         assert story.found == [(Kind.OUT_OF_ORDER, "", "p1")]
 
+    def test_two_packets_of_the_stream_have_two_offsets(self) -> None:
+        story = Story()
+        story.connect("ann")
+        story.emit(1)
+        story.emit(2, by="other", offset=None)
+        story.receive("ann", 1)
+        story.receive("ann", 2, offset=at(1))
+        assert (Kind.OUT_OF_ORDER, "ann", "p2") in story.found
+
     def test_a_local_packet_may_carry_the_offset_of_the_one_before(self) -> None:
         story = Story("ann")
         story.connect("ann")
