@@ -166,11 +166,19 @@ class Adversity:
         """Let the store's replica have no more writes."""
         self._replica = self.store.state.snapshot(), self.store.state.last
 
-    def fail_over(self) -> None:
-        """Let the replica take over; without `stop_replication` before, it has everything."""
+    def fail_over(self, seconds: float = 1.0) -> None:
+        """Let the replica take over, which has nothing that came after `stop_replication`.
+
+        All connections to the store break, and nobody gets another one for so many seconds.
+        """
         if self._replica is None:
             return
-        (snapshot, last), self._replica = self._replica, None
+        replica, self._replica = self._replica, None
+        for server in self.servers.values():
+            self.partition(server.name, seconds, refused=True)
+        self.loop.call_outside(self.time + seconds, self._take_over, *replica)
+
+    def _take_over(self, snapshot: Snapshot, last: Offset) -> None:
         self.store.state.restore(snapshot)
         self.store.end = last
         self.recorder.store_lost(last)

@@ -52,10 +52,10 @@ class SimulatedCluster(Adversity):
 
     >>> with SimulatedCluster(servers=2, seed=1) as cluster:
     ...     anna = cluster.client("anna")
-    ...     connected = cluster.connect(anna, "s1")
+    ...     assert cluster.connect(anna, "s1")
     ...     cluster.drop(anna, "silent")
     ...     missed = cluster.emit("s2")
-    ...     connected = cluster.connect(anna, "s2")
+    ...     assert cluster.connect(anna, "s2")
     ...     anna.outcomes, [args[1] for args in anna.received] == [missed]
     (['fresh', 'recovered'], True)
     """

@@ -8,15 +8,14 @@
 3. The same program with the same seed does the same: time, order and (in here) randomness are the loop's own.
 """
 
+# pyright: reportPrivateUsage=false
+
 import asyncio
 import contextvars
 import heapq
 import itertools
 import random
-from asyncio import (  # documented for those who implement a loop
-    _get_running_loop,  # pyright: ignore[reportPrivateUsage]
-    _set_running_loop,  # pyright: ignore[reportPrivateUsage]
-)
+from asyncio import events
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
@@ -341,12 +340,14 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     @contextmanager
     def _entered(self) -> Generator[None]:
         """Be the running loop, with time and randomness as they are in here."""
-        outer = _get_running_loop()
-        _set_running_loop(self)
+        # Public by their documentation ("for those who implement an event loop"), not by their names.
+        outer = events._get_running_loop()  # noqa: SLF001
+        set_running = events._set_running_loop  # noqa: SLF001
+        set_running(self)
         self._running = True
         try:
             with self._surroundings.in_force():
                 yield
         finally:
             self._running = False
-            _set_running_loop(outer)
+            set_running(outer)

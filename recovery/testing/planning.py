@@ -48,20 +48,24 @@ _NAMES = ("anna", "ben", "cleo", "dan")
 _WINDOW = 30.0
 
 
-def make_plan(seed: int) -> Plan:
+def make_plan(seed: int, *, failover: bool = False) -> Plan:
     """Return the plan of a seed.
+
+    Args:
+        failover: the store also fails over to a replica that lacks its last writes.
 
     >>> make_plan(7) == make_plan(7)
     True
     """
-    return _Author(seed).write()
+    return _Author(seed, failover=failover).write()
 
 
 class _Author:
     """Writes one plan."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, failover: bool) -> None:
         self._seed = seed
+        self._faults = (*_FAULTS, _Author.fail_over) if failover else _FAULTS
         self._chance = random.Random(f"plan {seed}")  # noqa: S311 - it has to repeat itself
         self._servers = tuple(f"s{number}" for number in range(1, self._chance.choice((1, 2, 2, 3)) + 1))
         self._clients = _NAMES[: self._chance.choice((1, 2, 2, 3, 4))]
@@ -72,7 +76,7 @@ class _Author:
         for client in self._clients:
             self._steps.append(Come(client, self._server()))
         self._steps.append(Wait(chance.choice((0.0, 0.01, 0.1))))
-        acts = self._cast(_WORKLOAD, 3, 6) + self._cast(_FAULTS, 0, 3)
+        acts = self._cast(_WORKLOAD, 3, 6) + self._cast(self._faults, 0, 3)
         for _ in range(chance.randint(5, 30)):
             chance.choice((*acts, *_ALWAYS))(self)
             self._pause()
@@ -303,4 +307,5 @@ _FAULTS: tuple[_Act, ...] = (
     _Author.fail_commands,
     _Author.lag,
     _Author.trim,
+    _Author.delete_stream,
 )

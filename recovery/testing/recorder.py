@@ -126,6 +126,7 @@ class Recorder:
         self.attempts: list[Attempt] = []
         self.wrong: list[str] = []
         self._end = end
+        self._latest = ORIGIN
         self._clock = clock
         self._codec = codec_of(None, json)
         self._packets: dict[str, int] = {}
@@ -141,8 +142,9 @@ class Recorder:
 
     @property
     def end(self) -> Offset:
-        """The last offset of the stream."""
-        return self._end()
+        """The last offset that the stream ever had."""
+        self._latest = max(self._latest, self._end())
+        return self._latest
 
     # Packets -------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 from recovery.testing.planning import make_plan
 from recovery.testing.plans import Outcome, run
@@ -60,12 +61,12 @@ class Report:
         self.failed.update(other.failed)
 
 
-def run_seeds(seeds: Sequence[int]) -> Report:
-    """Run the plans of some seeds."""
+def run_seeds(seeds: Sequence[int], *, failover: bool = False) -> Report:
+    """Run the plans of some seeds; see `make_plan`."""
     logging.getLogger("recovery").setLevel(logging.ERROR)
     report = Report()
     for seed in seeds:
-        report.add(seed, run(make_plan(seed)))
+        report.add(seed, run(make_plan(seed, failover=failover)))
     return report
 
 
@@ -75,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     first, last = (int(part) for part in options.seeds.split(":"))
     started = time.monotonic()
     report = Report()
-    for part in _parts(range(first, last), options.jobs, options.chunk):
+    for part in _parts(range(first, last), options):
         report.merge(part)
         if options.progress:
             print(f"{report.histories} histories, {len(report.failed)} failed", file=sys.stderr)
@@ -83,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             break
     _tell(report, first, time.monotonic() - started)
     for seed in list(report.failed)[: options.stories]:
-        _tell_story(seed)
+        _tell_story(seed, failover=options.failover)
     return 1 if report.failed else 0
 
 
@@ -95,18 +96,21 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--budget", type=float, default=float("inf"), help="seconds after which to stop")
     parser.add_argument("--stop-after", type=int, default=sys.maxsize, help="seeds with problems to stop at")
     parser.add_argument("--stories", type=int, default=5, help="failed seeds that are told as a short story")
+    parser.add_argument("--failover", action="store_true", help="let the store lose writes in failovers, too")
     parser.add_argument("--progress", action="store_true", help="say how far it is, now and then")
     return parser
 
 
-def _parts(seeds: range, jobs: int, size: int) -> Iterator[Report]:
+def _parts(seeds: range, options: argparse.Namespace) -> Iterator[Report]:
+    jobs, size = options.jobs, options.chunk
+    work = partial(run_seeds, failover=options.failover)
     chunks = [seeds[start : start + size] for start in range(0, len(seeds), size)]
     if jobs == 1:
-        yield from map(run_seeds, chunks)
+        yield from map(work, chunks)
         return
     executor = ProcessPoolExecutor(jobs)
     try:
-        yield from executor.map(run_seeds, chunks)
+        yield from executor.map(work, chunks)
     finally:
         executor.shutdown(cancel_futures=True)
 
@@ -123,8 +127,8 @@ def _tell(report: Report, first: int, seconds: float) -> None:
         print(f"  seed {seed}: {', '.join(kinds)}")
 
 
-def _tell_story(seed: int) -> None:
-    plan = shrink(make_plan(seed))
+def _tell_story(seed: int, *, failover: bool) -> None:
+    plan = shrink(make_plan(seed, failover=failover))
     print(f"\n{plan}")
     for problem in run(plan).problems[:5]:
         print(f"  ! {problem}")
