@@ -121,15 +121,7 @@ class Runtime(Generic[F]):
         self._skips_said = 0.0  # when the log was last told what is left out, on the loop's clock
         self._closed = False
         self._log_lock = asyncio.Lock()
-        self._steps: dict[type[Command[Any]], Callable[[Any], Awaitable[Any]]] = {
-            Clock: self._clock,
-            Pause: self._pause,
-            Publish: self._publish,
-            AwaitPosition: self._await_position,
-            AwaitRelease: self._await_release,
-            CompleteLog: self._complete_log,
-            Vacate: self._vacate,
-        }
+        self._steps = self._steps_by_command()
 
     async def start(self) -> None:
         """Begin to read, and return when the position is known. May be called often.
@@ -261,6 +253,18 @@ class Runtime(Generic[F]):
     def _is_news(self, event: str) -> bool:
         """Count an event, and tell whether the log has not heard of it lately."""
         return self.tally.note(event, asyncio.get_running_loop().time())
+
+    def _steps_by_command(self) -> dict[type[Command[Any]], Callable[[Any], Awaitable[Any]]]:
+        """What carries out the commands that are not the store's."""
+        return {
+            Clock: self._clock,
+            Pause: self._pause,
+            Publish: self._publish,
+            AwaitPosition: self._await_position,
+            AwaitRelease: self._await_release,
+            CompleteLog: self._complete_log,
+            Vacate: self._vacate,
+        }
 
     async def _clock(self, _step: Clock) -> float:
         return asyncio.get_running_loop().time()

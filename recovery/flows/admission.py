@@ -136,15 +136,8 @@ def _recover(
     epoch: Epoch,
     settings: Settings,
 ) -> Flow[Connection[F] | Reason]:
-    command = ClaimSession(
-        pid,
-        newcomer.namespace,
-        newcomer.identity,
-        epoch,
-        dispatcher.server,
-        newcomer.nonce,
-        settings.max_session_bytes,
-    )
+    server, bound = dispatcher.server, settings.max_session_bytes
+    command = ClaimSession(pid, newcomer.namespace, newcomer.identity, epoch, server, newcomer.nonce, bound)
     reply: Claimed | ClaimRefused = yield from insist(command, timeout=settings.publish_timeout)
     if isinstance(reply, ClaimRefused):
         if reply.detail:

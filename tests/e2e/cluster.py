@@ -62,7 +62,6 @@ class HostProcess:
     """One process of `tests.e2e.host`. You must call `start` first and `stop` at the end.
 
     Args:
-        name: shown in failures.
         port: where it listens; 0 for any.
     """
 
@@ -270,8 +269,7 @@ class Server:
 
     async def failures(self, tag: str) -> list[tuple[int, bool]]:
         """Return what a sturdy flood could not emit, and whether it may be stored all the same."""
-        failures = await self._ask("failures", tag=tag)
-        return [(number, maybe_stored) for number, maybe_stored in failures]
+        return [(number, maybe_stored) for number, maybe_stored in await self._ask("failures", tag=tag)]
 
     async def stop_flood(self, tag: str) -> int:
         """Stop emitting; return how many packets were emitted."""

@@ -16,7 +16,7 @@ ONE, TWO, THREE, FOUR, FIVE = TRUTH
     [
         ([ONE, TWO, FOUR, FIVE], "lost"),
         ([ONE, TWO, TWO, THREE, FOUR, FIVE], "doubled"),
-        ([ONE, THREE, TWO, FOUR, FIVE], "disorder"),
+        ([ONE, THREE, TWO, FOUR, FIVE], "out of order"),
         ([*TRUTH, Seen(Label("other", 1), "6-0")], "invented"),
     ],
     ids=["lost", "doubled", "disorder", "invented"],

@@ -24,7 +24,7 @@ BUSY = 4
 
 BUFFER = 1000  # packets
 MEBIBYTE = 2**20
-_GROWTH = 64 * MEBIBYTE  # the replay log may take that much; a queue without a bound takes more in a minute
+_GROWTH = 32 * MEBIBYTE + 2 * MEBIBYTE * SECONDS  # the replay log keeps 1000 packets a second for its return
 
 _BULK = "bulk" + 300 * "-"  # a producer's name that makes its packets long enough to fill a socket
 
