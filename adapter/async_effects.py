@@ -37,6 +37,7 @@ class AsyncEffects:
         self._clients = process.clients
         self._requests = process.requests
         self._background = process.background
+        self._slow: set[EioConnection] = set()
 
     def carry_out(self, effects: Sequence[Effect[EioPacket]]) -> None:
         """Do what dispatched entries ask for; whatever takes time, in tasks."""
@@ -52,7 +53,8 @@ class AsyncEffects:
                     self._replace_session(effect.connection)
                 case SessionWanted():
                     self._background.start(self._answer(effect))
-                case Overflowed():
+                case Overflowed() if effect.connection not in self._slow:  # else for each packet of a batch
+                    self._slow.add(effect.connection)
                     self._background.start(self._close_slow(effect.connection))
                 case SessionAnswer():
                     self._requests.answer(effect.request_id, effect.data)
@@ -145,6 +147,11 @@ class AsyncEffects:
             lambda: session(connection.namespace, request.server, request.request_id, connection.user_session)
         )
 
+    def _overflowed(self, connection: EioConnection) -> None:
+        if connection not in self._slow:  # once, and not for each packet of a batch
+            self._slow.add(connection)
+            self._background.start(self._close_slow(connection))
+
     async def _close_slow(self, connection: EioConnection) -> None:
         self._process.runtime.tally.counts["client.slow"] += 1
         logger.warning(
@@ -152,4 +159,7 @@ class AsyncEffects:
             connection.sid,
             extra={"event": "client.slow", "sid": connection.sid},
         )
-        await seams.abort(self._server, connection.transport)
+        try:
+            await seams.abort(self._server, connection.transport)
+        finally:
+            self._slow.discard(connection)

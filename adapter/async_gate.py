@@ -9,6 +9,7 @@ It wraps four methods of the server (`adapter.seams`), and leaves the rest of th
 3. ``_handle_eio_disconnect``: a transport that closed leaves its sessions recoverable. That is saved before
    the application's disconnect handler runs.
 4. ``_trigger_event``: a disconnect handler that raises is logged, and its client's sid is freed all the same.
+   A client that sends an event named "connect" or "disconnect" does not get to run these handlers.
 """
 
 import asyncio
@@ -22,7 +23,7 @@ from typing import Any
 from weakref import WeakSet
 
 from adapter import seams
-from adapter.async_process import AsyncProcess, handled_disconnect
+from adapter.async_process import AsyncProcess, handled_connect, handled_disconnect
 from adapter.clients import Client
 from adapter.guesses import Guesses
 from adapter.seams import EioPacket
@@ -39,6 +40,7 @@ __all__ = ["Gate"]
 logger = logging.getLogger("recovery.gate")
 
 _PID_BYTES = 24  # 192 bits, 32 characters
+_RESERVED = ("connect", "disconnect")  # an event that a client sends need not have a name that hashes
 _ENVIRON_KEY = "socketio.recovery"
 
 Identity = Callable[[Mapping[str, Any], Any], Any]  # returns str, or an awaitable of one
@@ -56,6 +58,7 @@ class Gate:
     def __init__(self, process: AsyncProcess, *, identity: Identity | None, wants_offsets: Predicate) -> None:
         server = process.server
         seams.check_server(server)
+        seams.watch_websockets(server)
         self.outcomes: Counter[str] = Counter()
         self._process = process
         self._server = server
@@ -76,13 +79,14 @@ class Gate:
         """The client that is being let in on a transport, once: `pre_connect` gives it its sid."""
         return self._admitted.pop((transport, namespace), None)
 
-    async def handle_connect(self, eio_sid: str, namespace: str | None, data: Any) -> None:
+    async def handle_connect(self, eio_sid: str, namespace: Any, data: Any) -> None:
         """Admit a client, have the application asked, and settle what it said."""
         name = Namespace(namespace or "/")
-        if not seams.accepts(self._server, name):
+        is_text = isinstance(namespace or "/", str)  # with MessagePack it may be anything
+        if not is_text or not seams.accepts(self._server, name):
             await self._connect(eio_sid, namespace, data)
             return
-        if self._process.closed:
+        if not self._may_let_in(eio_sid):
             await seams.abort(self._server, eio_sid)  # its client tries again, and finds another server
             return
         place = (eio_sid, name)
@@ -97,7 +101,7 @@ class Gate:
             except Exception:  # of the settings `identity` and `wants_offsets`
                 await self._refuse(eio_sid, name)
                 raise
-            if self._process.closed or not seams.is_open(self._server, eio_sid):
+            if not self._may_let_in(eio_sid):
                 self._process.runtime.dispatcher.end(client.connection)
                 self._clients.remove(client)
                 await seams.abort(self._server, eio_sid)
@@ -148,6 +152,7 @@ class Gate:
         socket = seams.socket_of(self._server, eio_sid)
         if socket is not None and any(client.owned for client in away):
             seams.clear_queue(socket)  # they will be replayed: none may share a payload with CLOSE
+            seams.give_up(socket)
         work = self._process.background.start(self._see_off(eio_sid, reason, away))
         await asyncio.shield(work)  # a web server that stops may cancel us, but not what remains to be done
 
@@ -183,6 +188,8 @@ class Gate:
 
     async def trigger_event(self, event: str, namespace: str, *args: Any) -> Any:
         """Run a handler; a disconnect handler that raises must not leave its client in the tables."""
+        if event in _RESERVED and self._is_made_up(event, namespace, args[0]):
+            return self._server.not_handled
         if event != "disconnect":
             return await self._trigger_event(event, namespace, *args)
         token = handled_disconnect.set(self._clients.find(namespace, args[0]))
@@ -193,6 +200,17 @@ class Gate:
             return None
         finally:
             handled_disconnect.reset(token)
+
+    def _may_let_in(self, eio_sid: str) -> bool:
+        """Whether this server serves, and the transport is open."""
+        return not self._process.closed and seams.is_open(self._server, eio_sid)
+
+    def _is_made_up(self, event: str, namespace: str, sid: str) -> bool:
+        """Whether a client sent an event under a name that is not its to send, as no library lets it."""
+        client = self._clients.find(namespace, sid)
+        if client is None:
+            return False
+        return not client.asking if event == "connect" else client.connection.phase is Phase.LIVE
 
     async def _admit(self, eio_sid: str, namespace: Namespace, presented: Presented, auth: Any) -> Client:
         environ = self._server.environ.get(eio_sid, {})
@@ -249,6 +267,7 @@ class Gate:
     async def _ask_application(self, client: Client, namespace: str | None, auth: Any) -> None:
         """Run the server's own connect sequence, and see how it ended."""
         connection = client.connection
+        token = handled_connect.set(client)
         try:
             await self._connect(connection.transport, namespace, auth)
         except BaseException:  # a cancelled task, too
@@ -258,6 +277,7 @@ class Gate:
                 await self._server.manager.disconnect(connection.sid, connection.namespace, ignore_queue=True)
             raise
         finally:
+            handled_connect.reset(token)
             await self._settle(client)
 
     def _answered(self, client: Client) -> None:

@@ -6,6 +6,7 @@ that all servers of the cluster share, and whose recent part answers what a clie
 
 import asyncio
 import itertools
+import logging
 import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
@@ -15,6 +16,7 @@ from socketio import AsyncManager
 
 from adapter import seams
 from adapter.async_effects import AsyncEffects
+from adapter.async_expiry import ExpiredHandler
 from adapter.async_gate import Gate, Identity, Predicate
 from adapter.async_process import AsyncProcess
 from adapter.clients import Client
@@ -25,7 +27,7 @@ from recovery.commands import AsyncStore
 from recovery.core.connection import Phase
 from recovery.core.packets import AckRequest
 from recovery.entries import JsonModule, Kind
-from recovery.errors import ConfigurationError
+from recovery.errors import ConfigurationError, PublishError
 from recovery.records import Audience, Namespace, Recovery, Room, Sid
 from recovery.rooms import check_rooms
 from recovery.settings import Settings, SettingsOptions
@@ -33,6 +35,8 @@ from recovery.stores import Client as StoreClient
 from recovery.stores import open_async_store
 
 __all__ = ["AsyncRecoveryManager"]
+
+logger = logging.getLogger("recovery.manager")
 
 _MOST_ACKS = 10_000
 """Acknowledgements that one client may owe; the oldest is given up first."""
@@ -53,6 +57,8 @@ class AsyncRecoveryManager(AsyncManager):
         wants_offsets: ``wants_offsets(environ)`` tells whether a client can use offsets; by default all
             can but python-socketio's own clients, whose handlers an extra argument would break.
         volatile_events: names of events that are delivered to whoever is connected, and not recovered.
+        session_expired: ``session_expired(session)``, a function or a coroutine function, is called with a
+            `recovery.ExpiredSession` on one server of the cluster when a client has not returned in time.
         **settings: see `recovery.settings.Settings`.
 
     Raises:
@@ -76,11 +82,16 @@ class AsyncRecoveryManager(AsyncManager):
         identity: Identity | None = None,
         wants_offsets: Predicate = can_use_offsets,
         volatile_events: Collection[str] = (),
+        session_expired: ExpiredHandler | None = None,
         **settings: Unpack[SettingsOptions],
     ) -> None:
         super().__init__()
         if isinstance(volatile_events, str):
             raise ConfigurationError(f"volatile_events is {volatile_events!r}, expected a list of names")
+        if session_expired is not None and (write_only or not callable(session_expired)):
+            raise ConfigurationError(
+                f"session_expired is {session_expired!r}, expected a function of a server"
+            )
         self.settings = Settings(**settings)
         self.write_only = write_only
         self.logger = logger
@@ -90,6 +101,7 @@ class AsyncRecoveryManager(AsyncManager):
             url, stream_name=self.settings.stream_name, session_key_prefix=self.settings.session_key_prefix
         )
         self._process = AsyncProcess(store, self.settings, self.json, self._ack_id)
+        self._process.session_expired = session_expired
         self._identity = identity
         self._wants_offsets = wants_offsets
         self._volatile_events = frozenset(volatile_events)
@@ -184,7 +196,11 @@ class AsyncRecoveryManager(AsyncManager):
             await runtime.passed(runtime.dispatcher.published, self.settings.publish_timeout)
         if client is not None and client.connection.phase is Phase.LIVE:
             runtime.dispatcher.end(client.connection)
-            await self._end_session(client)
+            try:
+                await self._end_session(client)
+            except PublishError:  # its session may go on, but not on this connection, which gets nothing more
+                await seams.abort(self.server, client.connection.transport)
+                raise
         else:
             await self._end_elsewhere(sid, namespace)
         return bool(self.is_connected(sid, namespace))
@@ -196,7 +212,7 @@ class AsyncRecoveryManager(AsyncManager):
         client = self._process.clients.find(namespace, sid)
         if client is not None and client.connection.phase is Phase.LIVE:
             self._process.runtime.dispatcher.end(client.connection)
-            client.ending = self._process.background.start(self._end_session(client))
+            client.ending = self._process.background.start(self._end_quietly(client))
         return super().pre_disconnect(sid, namespace)
 
     async def disconnect(self, sid: str, namespace: str, **kwargs: Any) -> None:
@@ -310,6 +326,18 @@ class AsyncRecoveryManager(AsyncManager):
         """End a session for good; if it has moved on already, where it is now."""
         if not await self._process.sessions.end(client):
             await self._end_elsewhere(client.connection.sid, client.connection.namespace)
+
+    async def _end_quietly(self, client: Client) -> None:
+        """End a session where nobody can be told of a failure but the log."""
+        try:
+            await self._end_session(client)
+        except PublishError as exc:
+            logger.warning(
+                "session of %s is not ended: %s",
+                client.connection.sid,
+                exc,
+                extra={"event": "save.failed", "sid": client.connection.sid},
+            )
 
     async def _end_elsewhere(self, sid: str, namespace: str) -> None:
         """End the session of a client on another server, on its way there, or away: the stream tells it."""

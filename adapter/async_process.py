@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from adapter import seams
+from adapter.async_expiry import AsyncExpiry, ExpiredHandler
 from adapter.background import Background
 from adapter.clients import Client, Clients
 from adapter.frames import AckId, EioFrames, codec_of
@@ -20,17 +21,22 @@ from adapter.sessions import Sessions
 from recovery.aio.runtime import FrontEnd, Runtime
 from recovery.commands import AsyncStore
 from recovery.core.connection import Phase
+from recovery.core.saving import KEPT_MS
 from recovery.entries import JsonModule
 from recovery.errors import EncodingError, PublishError, StoreUnavailableError
+from recovery.flows.expiring import Terms, terms_of
 from recovery.records import Draft
 from recovery.settings import Settings
 
-__all__ = ["AsyncProcess", "handled_disconnect"]
+__all__ = ["AsyncProcess", "handled_connect", "handled_disconnect"]
 
 logger = logging.getLogger("recovery.effects")
 
 handled_disconnect: ContextVar[Client | None] = ContextVar("handled_disconnect", default=None)
 """The client whose disconnect handler is running."""
+
+handled_connect: ContextVar[Client | None] = ContextVar("handled_connect", default=None)
+"""The client whose connect handler is running."""
 
 _PING_INTERVAL = 25.0  # python-engineio's default, for a process without a server
 _PING_TIMEOUT = 20.0
@@ -48,6 +54,7 @@ class AsyncProcess:
         json: the JSON module that payloads are written with.
         front_end: carries out what the dispatcher leaves to do; None without a server.
         lost: told of a client whose session another server has taken.
+        session_expired: the application's handler, or None.
         closed: `close` was called; nobody may get in any more.
     """
 
@@ -60,11 +67,13 @@ class AsyncProcess:
         self.json = json
         self.front_end: FrontEnd[EioPacket] | None = None
         self.lost: Callable[[Client], None] | None = None
+        self.session_expired: ExpiredHandler | None = None
         self._store = store
         self._ack_id = ack_id
         self._runtime: Runtime[EioPacket] | None = None
         self._sessions: Sessions | None = None
         self._checkpoints: asyncio.Task[Any] | None = None
+        self._expiry: asyncio.Task[Any] | None = None
         self.closed = False
 
     @property
@@ -80,6 +89,9 @@ class AsyncProcess:
                 self.front_end,
                 retention_ms=self.retention_ms,
             )
+            if self.server is not None and self.session_expired is not None:
+                expiry = AsyncExpiry(self._runtime, self.background, self.session_expired, self._terms)
+                self._expiry = self.background.start(expiry.watch())
         return self._runtime
 
     @property
@@ -92,6 +104,7 @@ class AsyncProcess:
                 self.settings,
                 self.background,
                 retention_ms=self.retention_ms,
+                keep_ms=0 if self.session_expired is None else KEPT_MS,
                 lost=self.lost,
             )
             self._checkpoints = self.background.start(self._sessions.keep_checkpoints())
@@ -108,11 +121,14 @@ class AsyncProcess:
         """Whether a change for a client has to go through the stream: it is not connected here.
 
         What is left of a connection that closed does not count, but for its own disconnect handler, which
-        sees the client as it was.
+        sees the client as it was. Nor does one that is recovered but not accepted yet, but for its own connect
+        handler: if it is not accepted, whoever comes next must find what others have changed.
         """
         client = self.clients.find(namespace, sid)
         if client is None:
             return not seams.knows(self.server.manager, sid, namespace) if self.server is not None else True
+        if client.held and client.connection.recovery.recovered:
+            return handled_connect.get() is not client
         return client.connection.phase is Phase.ENDED and handled_disconnect.get() is not client
 
     async def follow_stream(self) -> None:
@@ -141,10 +157,7 @@ class AsyncProcess:
 
     def retention_ms(self) -> int:
         """How long entries, and sessions of live clients, are kept; see `Settings.retention_ms`."""
-        eio = None if self.server is None else self.server.eio
-        return self.settings.retention_ms(
-            getattr(eio, "ping_interval", _PING_INTERVAL), getattr(eio, "ping_timeout", _PING_TIMEOUT)
-        )
+        return self.settings.retention_ms(*self._pings())
 
     async def close(self) -> None:
         """Close all connections, write what is left to write, and end all tasks. Harmless when repeated."""
@@ -153,9 +166,18 @@ class AsyncProcess:
         self.closed = True
         if self._runtime is None:
             return
-        if self._checkpoints is not None:
-            self._checkpoints.cancel()
+        for task in (self._checkpoints, self._expiry):
+            if task is not None:
+                task.cancel()
         transports = self.clients.transports()
         await asyncio.gather(*(seams.abort(self.server, transport) for transport in transports))
         await self.background.finish(patience=self.settings.publish_timeout)
         await self._runtime.close()
+
+    def _pings(self) -> tuple[float, float]:
+        """Ping interval and ping timeout, in seconds."""
+        eio = None if self.server is None else self.server.eio
+        return getattr(eio, "ping_interval", _PING_INTERVAL), getattr(eio, "ping_timeout", _PING_TIMEOUT)
+
+    def _terms(self) -> Terms:
+        return terms_of(self.settings, round(sum(self._pings()) * 1000))

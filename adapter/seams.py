@@ -12,12 +12,17 @@ What is relied on:
 - manager: ``rooms``, ``pending_connect`` and the ``basic_*`` methods keep the tables.
 - Engine.IO socket: ``queue`` is what its transport sends, first in, first out; ``closing`` and ``closed``
   tell its end; every PING goes through ``send``, and ``schedule_ping`` is called for every PONG.
+- Engine.IO server: ``_async["websocket"]`` makes what carries a WebSocket, from the socket's bound method.
+  One task of the socket calls its ``send``, others its ``wait``; an exception ends either, and with it the
+  socket.
 """
 
+import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from importlib.metadata import version as _version
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 from engineio import packet as eio_packet
 from socketio import AsyncManager
@@ -41,6 +46,7 @@ __all__ = [
     "clear_queue",
     "disconnected",
     "enqueue",
+    "give_up",
     "hook",
     "is_open",
     "knows",
@@ -48,6 +54,7 @@ __all__ = [
     "register",
     "socket_of",
     "watch_heartbeat",
+    "watch_websockets",
 ]
 
 CONNECT = sio_packet.CONNECT
@@ -184,9 +191,90 @@ async def abort(server: Any, eio_sid: str) -> None:
     if socket is None:
         return
     clear_queue(socket)
+    give_up(socket)
     socket.queue.put_nowait(None)  # ends the writer, and with it the transport, before any handler runs
     await socket.close(wait=False, abort=True, reason=server.reason.TRANSPORT_ERROR)
     server.eio.sockets.pop(eio_sid, None)  # or a poll that comes later is answered with an internal error
+
+
+_websockets: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()  # what carries a socket now, if it is watched
+_CLOSE_PATIENCE = 5.0  # seconds for which the word to close may wait behind what the client does not take
+
+
+class _WatchedWebSocket:
+    """Mixed into what carries a WebSocket: it knows which tasks are in it, and can end them."""
+
+    def __init__(self, handler: Any, *args: Any) -> None:
+        super().__init__(handler, *args)  # type: ignore[call-arg]  # of the class that this is mixed into
+        self.given_up = False
+        self.sender: asyncio.Task[Any] | None = None
+        self.reader: asyncio.Task[Any] | None = None
+        _websockets[handler.__self__] = self
+
+    async def send(self, message: Any) -> None:
+        """Send a packet; waits while the client does not take it."""
+        self.sender = asyncio.current_task()
+        try:
+            await super().send(message)  # type: ignore[misc]  # as above
+        finally:
+            self.sender = None
+
+    async def wait(self) -> Any:
+        """Wait for the client's next packet."""
+        self.reader = asyncio.current_task()
+        try:
+            return await super().wait()  # type: ignore[misc]  # as above
+        finally:
+            self.reader = None
+
+    async def close(self) -> None:
+        """Say that it is closed, and be patient with the client, but not for ever."""
+        if self.given_up:
+            return
+        try:
+            async with asyncio.timeout(_CLOSE_PATIENCE):
+                await super().close()  # type: ignore[misc]  # as above
+        except TimeoutError:
+            self.end()
+
+    def end(self) -> None:
+        """End the tasks that are in it, and the connection, without a word to the client."""
+        self.given_up = True
+        for task in (self.sender, self.reader):
+            if task is not None:
+                task.cancel()
+        _reset(self)
+
+
+def watch_websockets(server: Any) -> None:
+    """Have the WebSockets of a server be such that `give_up` can end them. Once per server."""
+    base = server.eio._async["websocket"]
+    if base is not None:
+        watched = type("WatchedWebSocket", (_WatchedWebSocket, base), {})
+        server.eio._async = {**server.eio._async, "websocket": watched}
+
+
+def give_up(socket: Any) -> None:
+    """End a WebSocket on which sending hangs, because its client does not read or its network is dead.
+
+    python-engineio (4.15.1) waits for its writer without a limit, and the writer for the client: the tasks,
+    and all packets that the writer took out of the queue, would stay for as long as TCP has patience, which
+    is for ever with a client that answers and does not read.
+    """
+    websocket = _websockets.get(socket)
+    if websocket is not None and websocket.sender is not None:
+        websocket.end()
+
+
+def _reset(websocket: Any) -> None:
+    """Reset the connection, where the ASGI server lets us: else what is in its buffer stays until TCP ends.
+
+    uvicorn (0.54) does: what it hands out as ``send`` is a method of what has the transport.
+    """
+    owner = getattr(getattr(websocket, "asgi_send", None), "__self__", None)
+    abort_transport = getattr(getattr(owner, "transport", None), "abort", None)
+    if callable(abort_transport):
+        abort_transport()
 
 
 def watch_heartbeat(socket: Any, on_ping: Callable[[], None], on_pong: Callable[[], None]) -> None:

@@ -25,6 +25,7 @@ class Sessions:
 
     Args:
         lost: told of a client whose session is no longer ours.
+        keep_ms: how long values outlive their sessions; see `save_command`.
     """
 
     def __init__(
@@ -36,12 +37,14 @@ class Sessions:
         *,
         retention_ms: Callable[[], int],
         lost: Callable[[Client], None] | None,
+        keep_ms: int = 0,
     ) -> None:
         self._runtime = runtime
         self._clients = clients
         self._settings = settings
         self._background = background
         self._retention_ms = retention_ms
+        self._keep_ms = keep_ms
         self._lost = lost
 
     async def save(
@@ -66,6 +69,7 @@ class Sessions:
             whole=whole,
             create=create,
             max_bytes=self._settings.max_session_bytes,
+            keep_ms=self._keep_ms,
         )
         outcome: Saved | Overtaken = await self._runtime.sessions.write(command)
         if isinstance(outcome, Overtaken):

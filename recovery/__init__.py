@@ -17,12 +17,13 @@ from recovery.errors import (
 )
 from recovery.offsets import Offset, parse_offset
 from recovery.reasons import Reason
-from recovery.records import Recovery
+from recovery.records import ExpiredSession, Recovery
 from recovery.settings import Settings
 
 __all__ = [
     "ConfigurationError",
     "EncodingError",
+    "ExpiredSession",
     "LimitError",
     "MalformedError",
     "Offset",

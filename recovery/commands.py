@@ -248,6 +248,7 @@ class SaveSession(Command["Saved | Overtaken"]):
         ttl_ms: the session expires so long after this write.
         linger_ms: how much longer the claim outlives the session, so that "expired" can be told from
             "unknown".
+        keep_ms: how much longer the value does, for `recovery.deadlines.ExpireSession`; at most `linger_ms`.
     """
 
     pid: Pid = field(repr=False)
@@ -262,6 +263,7 @@ class SaveSession(Command["Saved | Overtaken"]):
     ttl_ms: int
     linger_ms: int
     create: bool = False
+    keep_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ __all__ = [
     "Draft",
     "Entry",
     "Epoch",
+    "ExpiredSession",
     "HolderState",
     "Namespace",
     "Pid",
@@ -157,3 +158,24 @@ class Recovery:
     reason: Reason | None = None
     replayed: int = 0
     offline_for: float | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ExpiredSession:
+    """What the handler ``session_expired`` gets: a client that did not return in time, as it was last saved.
+
+    Attributes:
+        sid: it has no connection any more, and never will have one again.
+        rooms: rooms that the client was in, its own sid among them.
+        data: python-socketio's user session.
+        offline_for: seconds on the store's clock since its connection closed; None if no server saw it close.
+
+    >>> ExpiredSession(Sid("1SYf"), Namespace("/"), ("1SYf", "lobby"), {"user": "ann"}, 120.4).data["user"]
+    'ann'
+    """
+
+    sid: Sid
+    namespace: Namespace
+    rooms: tuple[Room, ...]
+    data: Mapping[str, Any]  # the application's own dict, as in `SavedSession`
+    offline_for: float | None

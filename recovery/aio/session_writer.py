@@ -3,17 +3,25 @@
 Only the newest write of a session under one claim is sent when several wait, and all who wait are told its
 outcome. Writes under different claims are never merged: an old connection's last word may come after the
 new one's first, and each has an outcome of its own. Nor is anything merged into a session's end.
+
+Before a session goes the note when to look whether it has expired, if there is one: a note without a session
+does no harm.
 """
 
 import asyncio
+import logging
 from dataclasses import dataclass, replace
+from typing import cast
 
 from recovery.aio.flusher import Flusher
-from recovery.commands import AsyncStore, Overtaken, Saved, SaveSession
+from recovery.commands import AsyncStore, Command, Overtaken, Saved, SaveSession
+from recovery.core.saving import deadline_note
 from recovery.errors import SaveError, StoreError, StoreUnavailableError
 from recovery.records import HolderState, Pid
 
 __all__ = ["SessionWriter"]
+
+logger = logging.getLogger("recovery.sessions")
 
 _LARGEST_BATCH = 500  # sessions a round trip
 _PAUSE = 0.05  # seconds between two attempts
@@ -91,12 +99,20 @@ class SessionWriter:
                 await asyncio.sleep(_PAUSE)
 
     async def _execute(self, commands: list[SaveSession]) -> list[Saved | Overtaken | StoreError]:
+        notes = [note for note in map(deadline_note, commands) if note is not None]
+        everything: list[Command[Saved | Overtaken | None]] = [*notes, *commands]
         try:
-            return await self._store.execute_many(commands)
+            outcomes = await self._store.execute_many(everything)
         except Exception as exc:  # noqa: BLE001 - a defect of the store; those who wait are told
             error = StoreError(f"the store failed: {exc!r}")
             error.__cause__ = exc
             return [error] * len(commands)
+        for outcome in outcomes[: len(notes)]:
+            if isinstance(outcome, StoreError):
+                logger.warning("a deadline is not noted: %s", outcome, extra={"event": "expiry.failed"})
+                break  # the others failed for the same reason
+        # A reply's type is its command's parameter: after the notes come those of saves.
+        return cast(list[Saved | Overtaken | StoreError], outcomes[len(notes) :])
 
 
 def _newest(older: SaveSession, newer: SaveSession) -> SaveSession:

@@ -11,13 +11,16 @@ This is the heart of recovery, in the order in which it happens:
 6. In one step, replay what was missed into a held connection, and join the dispatcher: from there on
    nothing can be missed or doubled.
 
+A command that the store does not answer is repeated for ``publish_timeout``: a reply that was lost, or a
+store that restarts, costs a moment and no session.
+
 A refusal at any step gives the client a fresh session and the application a reason, and leaves the old
 session to be claimed again until its deadline.
 """
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 from recovery.commands import Claimed, ClaimRefused, ClaimSession, Flow, GetStream, ReadBack
@@ -28,6 +31,7 @@ from recovery.core.membership import Membership
 from recovery.core.replay import find_missed
 from recovery.drafts import Drafts
 from recovery.errors import MalformedError, StoreError
+from recovery.flows.insisting import insist
 from recovery.flows.steps import AwaitPosition, AwaitRelease, CompleteLog, Publish, Vacate
 from recovery.offsets import Offset
 from recovery.reasons import Reason
@@ -49,6 +53,8 @@ __all__ = ["Newcomer", "admit", "admit_without_store"]
 
 F = TypeVar("F")
 logger = logging.getLogger("recovery.admission")
+
+_ATTEMPTS = 3  # at a replay whose entries the log forgets while they are being read again
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +119,13 @@ def admit(
 
 
 def admit_without_store(newcomer: Newcomer[F], dispatcher: Dispatcher[F], epoch: Epoch) -> Connection[F]:
-    """Return a held connection for a client that comes while the store has never answered yet."""
+    """Return a held connection for a client that comes while the store has never answered yet.
+
+    It gets no pid: this server knows no epoch that its session could be saved with.
+    """
     asked = newcomer.presented.pid is not None or newcomer.presented.reason is not None
-    return _fresh(newcomer, dispatcher, epoch, Reason.STORE_UNAVAILABLE if asked else None)
+    stranger = replace(newcomer, pid=None)
+    return _fresh(stranger, dispatcher, epoch, Reason.STORE_UNAVAILABLE if asked else None)
 
 
 def _recover(
@@ -126,7 +136,7 @@ def _recover(
     epoch: Epoch,
     settings: Settings,
 ) -> Flow[Connection[F] | Reason]:
-    reply: Claimed | ClaimRefused = yield ClaimSession(
+    command = ClaimSession(
         pid,
         newcomer.namespace,
         newcomer.identity,
@@ -135,6 +145,7 @@ def _recover(
         newcomer.nonce,
         settings.max_session_bytes,
     )
+    reply: Claimed | ClaimRefused = yield from insist(command, timeout=settings.publish_timeout)
     if isinstance(reply, ClaimRefused):
         if reply.detail:
             logger.warning("no recovery: %s", reply.detail, extra={"event": "recover.failed"})
@@ -144,7 +155,7 @@ def _recover(
     except MalformedError as exc:
         logger.warning("no recovery: %s", exc, extra={"event": "recover.failed"})
         return Reason.SESSION_UNKNOWN
-    refusal = yield from _check(claim, newcomer.presented.offset, dispatcher)
+    refusal = yield from _check(claim, newcomer.presented.offset, dispatcher, settings.publish_timeout)
     if refusal is not None:
         return refusal
     moved_at = yield from _take_over(claim, dispatcher, drafts, settings)
@@ -155,10 +166,19 @@ def _recover(
     passed: bool = yield AwaitPosition(target, settings.publish_timeout)
     if not passed:
         return Reason.STORE_UNAVAILABLE
-    vacant: bool = yield Vacate(newcomer.namespace, claim.session.sid, claim.claimed.number)
-    if not vacant:
-        return Reason.SESSION_UNKNOWN  # somebody else presented the pid meanwhile, after us
-    return _restore(newcomer, pid, claim, membership, dispatcher, settings)
+    needed = min(claim.floor, claim.applied)
+    for _ in range(_ATTEMPTS):
+        vacant: bool = yield Vacate(newcomer.namespace, claim.session.sid, claim.claimed.number)
+        if not vacant:
+            return Reason.SESSION_UNKNOWN  # somebody else presented the pid meanwhile, after us
+        outcome = _restore(newcomer, pid, claim, membership, dispatcher, settings)
+        if outcome is not None:
+            return outcome
+        # There is a gap before what this client needs, or the log is full.
+        complete: bool = yield from insist(CompleteLog(needed), timeout=settings.publish_timeout)
+        if not complete:
+            break
+    return (yield from _why_incomplete(needed, settings.publish_timeout))
 
 
 def _read_claim(claimed: Claimed, pid: Pid, newcomer: Newcomer[F]) -> _Claim:
@@ -174,25 +194,34 @@ def _read_claim(claimed: Claimed, pid: Pid, newcomer: Newcomer[F]) -> _Claim:
     )
 
 
-def _check(claim: _Claim, presented: Offset | None, dispatcher: Dispatcher[F]) -> Flow[Reason | None]:
+def _check(
+    claim: _Claim, presented: Offset | None, dispatcher: Dispatcher[F], timeout: float
+) -> Flow[Reason | None]:
     """Refuse what cannot be recovered, before anything happens to the old connection."""
     if presented is not None and presented < claim.session.start:
         presented = None  # of an earlier session, see `floor_of`
     if presented is not None and presented > dispatcher.position:
-        found: tuple[Entry, ...] = yield ReadBack(presented, 1)
-        if not found or found[0].offset != presented:
+        found: tuple[Entry, ...] = yield from insist(ReadBack(presented, 1), timeout=timeout)
+        if not found:
+            return Reason.OFFSET_TRIMMED
+        if found[0].offset != presented:
             return Reason.OFFSET_UNKNOWN
     needed = min(claim.floor, claim.applied)
-    complete: bool = yield CompleteLog(needed)
+    complete: bool = yield from insist(CompleteLog(needed), timeout=timeout)
     if not complete:
-        state: StreamState | None = yield GetStream()
-        held_by_stream = state is not None and state.first <= needed
-        return Reason.REPLAY_TOO_LARGE if held_by_stream else Reason.OFFSET_TRIMMED
+        return (yield from _why_incomplete(needed, timeout))
     if presented is not None and presented <= dispatcher.position and dispatcher.log.lacks(presented):
         # There are older entries, but not the one that the client received last: the stream lost writes, and
         # the servers that know may not have said so yet.
         return Reason.OFFSET_UNKNOWN
     return None
+
+
+def _why_incomplete(needed: Offset, timeout: float) -> Flow[Reason]:
+    """Say why the replay log does not reach back to an offset: the stream does not, or it cannot hold that."""
+    state: StreamState | None = yield from insist(GetStream(), timeout=timeout)
+    held_by_stream = state is not None and state.first <= needed
+    return Reason.REPLAY_TOO_LARGE if held_by_stream else Reason.OFFSET_TRIMMED
 
 
 def _take_over(claim: _Claim, dispatcher: Dispatcher[F], drafts: Drafts, settings: Settings) -> Flow[Offset]:
@@ -222,11 +251,14 @@ def _restore(
     membership: Membership,
     dispatcher: Dispatcher[F],
     settings: Settings,
-) -> Connection[F] | Reason:
-    """Replay into a held connection and join the dispatcher, with nothing in between."""
+) -> Connection[F] | Reason | None:
+    """Replay into a held connection and join the dispatcher, with nothing in between.
+
+    Returns None if the log forgot the entries while we waited.
+    """
     session = claim.session
     if min(claim.floor, claim.applied) < dispatcher.log.start:
-        return Reason.REPLAY_TOO_LARGE  # the log forgot the entries while we waited
+        return None
     connection = Connection(
         namespace=newcomer.namespace,
         sid=session.sid,

@@ -8,9 +8,20 @@ from dataclasses import dataclass
 
 from recovery.commands import Command
 from recovery.offsets import Offset
-from recovery.records import Draft, Namespace, Sid
+from recovery.records import Draft, ExpiredSession, Namespace, Pid, Sid
 
-__all__ = ["AwaitPosition", "AwaitRelease", "Clock", "CompleteLog", "Pause", "Publish", "Vacate"]
+__all__ = [
+    "AwaitPosition",
+    "AwaitRelease",
+    "Clock",
+    "CompleteLog",
+    "FreeHands",
+    "Pause",
+    "Publish",
+    "RunHandler",
+    "SeeOff",
+    "Vacate",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,3 +85,29 @@ class CompleteLog(Command[bool]):
     """
 
     back_to: Offset
+
+
+@dataclass(frozen=True, slots=True)
+class FreeHands(Command[int]):
+    """Tell how many more sessions this server may see off; if none, wait `timeout` seconds at most."""
+
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class SeeOff(Command[None]):
+    """Begin to see a session off (`recovery.flows.expiring.see_off`), beside the others; do not wait."""
+
+    pid: Pid
+
+
+@dataclass(frozen=True, slots=True)
+class RunHandler(Command[bool | None]):
+    """Run the application's handler ``session_expired``; given the same `pid` again, go on waiting for it.
+
+    True when it has returned, False when it raised, None after `timeout` seconds.
+    """
+
+    pid: Pid
+    session: ExpiredSession
+    timeout: float

@@ -3,7 +3,7 @@
 It is also the model of what the scripts of `recovery.stores.redis` do; both pass the same tests.
 
 1. Safe from any thread, for any number of stores of both colours at once.
-2. Time is ``time.time()``, read when a command runs; it may go backwards, offsets do not.
+2. Time is ``time.time()`` or the clock given, read when a command runs; it may go backwards, offsets do not.
 3. What expired is dropped while others are written, at a cost proportional to what was written.
 """
 
@@ -11,7 +11,8 @@ import threading
 import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from copy import copy, deepcopy
+from dataclasses import dataclass
 from typing import TypeVar, cast
 
 from recovery.commands import (
@@ -30,12 +31,15 @@ from recovery.commands import (
     Saved,
     SaveSession,
 )
+from recovery.deadlines import BurySession, DueSessions, Expired, ExpireSession, Gone, NoteDeadline, NotYet
 from recovery.errors import StoreError
 from recovery.offsets import ORIGIN, Offset
 from recovery.reasons import Reason
 from recovery.records import Draft, Entry, Epoch, HolderState, Pid, ServerId, StreamState
+from recovery.stores.memory_claims import Claim, refusal_of
+from recovery.stores.memory_deadlines import Deadlines
 
-__all__ = ["MemoryState"]
+__all__ = ["MemoryState", "Snapshot"]
 
 R = TypeVar("R")
 
@@ -51,13 +55,18 @@ class MemoryState:
     >>> state = MemoryState()
     >>> state.execute(OpenStream(Epoch("e1"))).epoch
     'e1'
+
+    Args:
+        clock: seconds since 1970, instead of ``time.time``; for simulations.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, clock: Callable[[], float] | None = None) -> None:
+        self._clock = clock
         self._lock = threading.RLock()
         self._stream = _Stream()
-        self._claims: dict[Pid, _Claim] = {}
+        self._claims: dict[Pid, Claim] = {}
         self._producers: dict[ServerId, _Producer] = {}
+        self._deadlines = Deadlines()
         self._waiters: set[Callable[[], None]] = set()
         self._writes_until_sweep = _SWEEP_AFTER
 
@@ -70,7 +79,7 @@ class MemoryState:
         with self._lock:
             # Each branch of _execute returns the R that the command's class declares, which no type
             # of a match statement can say.
-            return cast(R, self._execute(command, _now_ms()))
+            return cast(R, self._execute(command, self._now_ms()))
 
     def wait_for(self, after: Offset, wake: Callable[[], None]) -> bool:
         """Call `wake` once, from any thread, when something was appended after an offset.
@@ -88,6 +97,31 @@ class MemoryState:
         """Take back a `wait_for`; harmless if it was called already."""
         with self._lock:
             self._waiters.discard(wake)
+
+    @property
+    def last(self) -> Offset:
+        """The offset of the newest entry that ever was in the stream."""
+        return self._stream.last
+
+    def snapshot(self) -> "Snapshot":
+        """What a replica has that gets no more writes from now on; for tests and simulations."""
+        with self._lock:
+            stream = copy(self._stream)
+            stream.entries = list(stream.entries)
+            claims = {pid: copy(claim) for pid, claim in self._claims.items()}
+            return Snapshot(stream, claims, dict(self._producers), deepcopy(self._deadlines))
+
+    def restore(self, snapshot: "Snapshot") -> None:
+        """Fail over to a replica: whatever it has not got never happened. Once for each snapshot."""
+        with self._lock:
+            self._stream, self._claims = snapshot.stream, snapshot.claims
+            self._producers, self._deadlines = snapshot.producers, snapshot.deadlines
+
+    def trim_stream(self, upto: Offset) -> None:
+        """Lose the entries up to an offset, as ``XTRIM`` does, but the last one."""
+        with self._lock:
+            entries = self._stream.entries
+            del entries[: min(len(entries) - 1, bisect_right(entries, upto, key=_offset_of))]
 
     def delete_stream(self) -> None:
         """Lose the stream as ``DEL`` loses it in Redis: its last offset and epoch stay known.
@@ -131,6 +165,20 @@ class MemoryState:
                 self._sweep(now)
                 return self._save(command, now)
             case _:
+                return self._execute_expiry(command, now)
+
+    def _execute_expiry(self, command: object, now: int) -> object:
+        match command:
+            case NoteDeadline():
+                self._deadlines.note(command.pid, None if command.in_ms is None else now + command.in_ms)
+                return None
+            case DueSessions():
+                return self._deadlines.due(command.count, now=now, lease_ms=command.lease_ms)
+            case ExpireSession():
+                return self._expire(command, now)
+            case BurySession():
+                return self._bury(command, now)
+            case _:
                 raise StoreError(f"the memory store does not know the command {type(command).__name__}")
 
     def _append(self, command: Append, now: int) -> Appended:
@@ -150,6 +198,9 @@ class MemoryState:
         )
         self._wake()
         return appended
+
+    def _now_ms(self) -> int:
+        return int((time.time() if self._clock is None else self._clock()) * 1000)
 
     def _wake(self) -> None:
         waiters, self._waiters = self._waiters, set()
@@ -177,6 +228,7 @@ class MemoryState:
             )
         if claim.nonce != command.nonce:
             claim.number, claim.owner, claim.nonce = claim.number + 1, command.owner, command.nonce
+            claim.claimed = now
         return Claimed(
             number=claim.number,
             value=claim.value,
@@ -186,15 +238,23 @@ class MemoryState:
             since_ms=max(0, now - claim.since),
         )
 
+    def _expire(self, command: ExpireSession, now: int) -> Expired | NotYet | Gone:
+        claim = self._claims.get(command.pid)
+        return Gone() if claim is None or claim.forget_at < now else claim.expire(command, now)
+
+    def _bury(self, command: BurySession, now: int) -> bool:
+        claim = self._claims.get(command.pid)
+        return claim is not None and claim.bury(command, now)
+
     def _save(self, command: SaveSession, now: int) -> Saved | Overtaken:
         claim = self._claims.get(command.pid)
         if claim is not None and claim.forget_at < now:
             claim = None
-        refusal = _refusal(command, claim)
+        refusal = refusal_of(command, claim)
         if refusal is not None:
             return refusal
         if claim is None or command.number > claim.number:
-            claim = self._claims[command.pid] = _Claim(command, since=now)
+            claim = self._claims[command.pid] = Claim(command, since=now)
         claim.save(command, now)
         return Saved(value_missing=claim.value is None and command.state is not HolderState.ENDED)
 
@@ -205,7 +265,7 @@ class MemoryState:
             return
         self._claims = {pid: claim for pid, claim in self._claims.items() if claim.forget_at >= now}
         for claim in self._claims.values():
-            if claim.deadline < now:
+            if claim.value_until < now:
                 claim.value = None
         self._producers = {id_: each for id_, each in self._producers.items() if each.forget_at >= now}
         self._writes_until_sweep = max(_SWEEP_AFTER, len(self._claims) + len(self._producers))
@@ -271,42 +331,6 @@ class _Stream:
         return self.entries[0].offset.ms > cutoff
 
 
-class _Claim:
-    """One session and its claim: what `ClaimSession` and `SaveSession` agree on."""
-
-    __slots__ = ("deadline", "forget_at", "nonce", "number", "owner", "saved", "since", "value")
-
-    def __init__(self, command: SaveSession, *, since: int) -> None:
-        self.number = command.number
-        self.owner = command.owner
-        self.nonce: str | None = None
-        self.value: bytes | None = None
-        self.saved: SaveSession = command
-        self.since = since
-        self.deadline = 0
-        self.forget_at = 0
-
-    def save(self, command: SaveSession, now: int) -> None:
-        changes = (self.saved.state, command.state)
-        changed = changes[0] is not changes[1] and changes != (HolderState.CLOSING, HolderState.AWAY)
-        if changed or command.owner != self.saved.owner:
-            self.since = now
-        if command.state is HolderState.ENDED:
-            self.value = None
-            self.deadline = now
-        else:
-            self.value = self._kept_value(command, now)
-            self.deadline = now + command.ttl_ms
-        self.owner = command.owner
-        self.saved = replace(command, value=None)
-        self.forget_at = self.deadline + command.linger_ms
-
-    def _kept_value(self, command: SaveSession, now: int) -> bytes | None:
-        if command.value is not None:
-            return command.value
-        return self.value if self.deadline >= now else None
-
-
 @dataclass(frozen=True, slots=True)
 class _Producer:
     """The last batch of one producer, so that a repeat gets the same answer."""
@@ -325,25 +349,14 @@ class _Producer:
         )
 
 
-def _refusal(command: SaveSession, claim: _Claim | None) -> Overtaken | None:
-    """Say why a session may not be written, or None.
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A copy of everything, to go back to."""
 
-    A repeated create (its reply was lost) is known by its owner. "Ended" is final: else a late
-    checkpoint would bring a session back that was ended on purpose.
-    """
-    if claim is None:
-        return None if command.create else Overtaken(0)
-    if command.number > claim.number:
-        return None if command.create else Overtaken(claim.number)
-    if command.number < claim.number or command.owner != claim.owner:
-        return Overtaken(claim.number)
-    if claim.saved.state is HolderState.ENDED and command.state is not HolderState.ENDED:
-        return Overtaken(0)
-    return None
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)
+    stream: _Stream
+    claims: dict[Pid, Claim]
+    producers: dict[ServerId, _Producer]
+    deadlines: Deadlines
 
 
 def _offset_of(entry: Entry) -> Offset:

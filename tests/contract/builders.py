@@ -3,10 +3,11 @@
 from typing import Any
 
 from recovery.commands import Append, ClaimSession, SaveSession
+from recovery.deadlines import ExpireSession
 from recovery.offsets import ORIGIN
 from recovery.records import Draft, Epoch, HolderState, Namespace, Pid, ServerId
 
-__all__ = ["PID", "append", "claim", "draft", "save"]
+__all__ = ["PID", "append", "claim", "draft", "expire", "save"]
 
 PID = Pid("pid-0123456789")
 
@@ -56,3 +57,14 @@ def claim(**changes: Any) -> ClaimSession:
         "nonce": "nonce-1",
     }
     return ClaimSession(**{**defaults, **changes})
+
+
+def expire(**changes: Any) -> ExpireSession:
+    defaults: dict[str, Any] = {
+        "pid": PID,
+        "owner": ServerId("server-3"),
+        "nonce": "nonce-of-expiry-1",
+        "grace_ms": 0,
+        "lease_ms": 30_000,
+    }
+    return ExpireSession(**{**defaults, **changes})

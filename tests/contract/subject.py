@@ -83,7 +83,7 @@ class Hand(Protocol):
         """Make everything in the stream older. `ms` is small: a server's clock cannot be turned."""
 
     async def age_sessions(self, ms: int) -> None:
-        """Make every session older."""
+        """Make every session older, and the list of deadlines."""
 
     async def turn_clock_back(self, ms: int) -> None:
         """Let the newest entry lie in the future."""
@@ -168,10 +168,14 @@ class RedisHand:
 
     async def age_sessions(self, ms: int) -> None:
         async for claim in self.client.scan_iter(match="{*}:claim"):
-            for field in ("deadline", "since"):
-                await self.client.hincrby(claim, field, -ms)
+            for field in ("deadline", "since", "claimed", "leased"):
+                if await self.client.hexists(claim, field):
+                    await self.client.hincrby(claim, field, -ms)
             await self._expire_sooner(claim, ms)
             await self._expire_sooner(claim.removeprefix(b"{").removesuffix(b"}:claim"), ms)
+        for pid in await self.client.zrange(KEYS.deadlines, 0, -1):
+            await self.client.zincrby(KEYS.deadlines, -ms, pid)
+        await self._expire_sooner(KEYS.deadlines.encode(), ms)
 
     async def turn_clock_back(self, ms: int) -> None:
         future = Offset(int(time.time() * 1000) + ms, 7)

@@ -3,6 +3,7 @@
 import inspect
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import redis
 from recovery.commands import Append, ClaimSession, OpenStream, SaveSession
 from recovery.core.control import read_control
 from recovery.core.packets import StoredEntry
+from recovery.deadlines import Expired, ExpireSession
 from recovery.entries import Head, Kind, PayloadCodec, make_draft, read_head
 from recovery.offsets import ORIGIN, parse_offset
 from recovery.reasons import Reason
@@ -20,6 +22,7 @@ from recovery.sessions import decode_session
 from recovery.stores import open_store
 from recovery.stores.redis.keys import Keys
 from tests.docs.pages import DOCS, ROOT, Block, blocks
+from tests.waiting import wait_until
 
 KEYS_PAGE = DOCS / "reference" / "redis-keys.md"
 REASONS_PAGE = DOCS / "reference" / "reasons.md"
@@ -101,23 +104,26 @@ def _write_everything(url: str, pid: Pid, server: ServerId) -> None:
     draft = make_draft(Kind.BROADCAST, {}, CODEC, server=server, namespace=namespace, rooms=(Sid("a"),))
     store.execute(OpenStream(epoch))
     store.execute(Append(server, 1, (draft,), epoch, 1000, None))
-    store.execute(
-        SaveSession(
-            pid=pid,
-            number=1,
-            owner=server,
-            namespace=namespace,
-            identity="",
-            epoch=epoch,
-            value=b"",
-            proven=ORIGIN,
-            state=HolderState.LIVE,
-            ttl_ms=1000,
-            linger_ms=1000,
-            create=True,
-        )
+    save = SaveSession(
+        pid=pid,
+        number=1,
+        owner=server,
+        namespace=namespace,
+        identity="",
+        epoch=epoch,
+        value=b"",
+        proven=ORIGIN,
+        state=HolderState.LIVE,
+        ttl_ms=60_000,
+        linger_ms=60_000,
+        create=True,
+        keep_ms=60_000,
     )
+    store.execute(save)
     store.execute(ClaimSession(pid, namespace, "", epoch, server, "nonce"))
+    store.execute(replace(save, number=2, ttl_ms=1, create=False))
+    expire = ExpireSession(pid, server, "another nonce", grace_ms=0, lease_ms=60_000)
+    wait_until(lambda: isinstance(store.execute(expire), Expired), what="expired")
     store.close()
 
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from recovery.errors import PublishError
 from tests.e2e.steps import Step
-from tests.e2e.wire import Json, decode
+from tests.e2e.wire import Json, decode, encode
 
 if TYPE_CHECKING:
     from tests.e2e.apps import App
 
-__all__ = ["StepError", "leftover_tasks", "perform", "residue", "start_flood", "stop_flood"]
+__all__ = ["StepError", "leftover_tasks", "perform", "residue", "start_flood", "stop_flood", "writers"]
 
 
 class StepError(Exception):
@@ -58,6 +58,10 @@ async def _perform_one(app: "App", step: Step, sid: str | None) -> Json:
         case "gate":
             await app.note("gate", step["name"], sid or "")
             await app.gates[step["name"]].wait()
+            return None
+        case "tell_recovery":
+            record = encode(app.recovery(sid or "", "/"))
+            await app.sio.emit("recovery", record, to=sid, ignore_queue=True)
             return None
         case "recovery":
             return app.recovery(_fill_in(app, step["sid"], sid), step["namespace"])
@@ -113,6 +117,14 @@ def residue(app: "App") -> dict[str, Json]:
         "callbacks": [str(sid) for sid in manager.callbacks],
         "binary_packets": list(app.sio._binary_packet),  # private, but nothing else shows this leak
     }
+
+
+def writers() -> int:
+    """Return how many tasks of python-engineio send to WebSockets."""
+    return sum(
+        "_websocket_handler.<locals>.writer" in getattr(task.get_coro(), "__qualname__", "")
+        for task in asyncio.all_tasks()
+    )
 
 
 def leftover_tasks() -> list[str]:

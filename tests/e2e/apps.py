@@ -34,6 +34,7 @@ class AppSpec:
         connect_takes_auth: whether connect handlers have three arguments or two.
         identify_by: key of the client's auth that the setting ``identity`` reads; None leaves it unset.
         offsets_for_all: whether the setting ``wants_offsets`` says yes to every client.
+        notes_expiry: whether it has a handler ``session_expired``.
     """
 
     name: str
@@ -42,6 +43,7 @@ class AppSpec:
     connect_takes_auth: bool = True
     identify_by: str | None = None
     offsets_for_all: bool = False
+    notes_expiry: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ class App:
             **spec.server,
         }
         self.sio: Any = socketio.AsyncServer(
-            async_mode="asgi", client_manager=_build_manager(spec), **options
+            async_mode="asgi", client_manager=_build_manager(spec, self), **options
         )
         self.asgi = socketio.ASGIApp(self.sio, socketio_path=f"{spec.name}/socket.io")
         for namespace in NAMESPACES:
@@ -129,6 +131,18 @@ class App:
         await self._behave(event, namespace, sid)
         return args
 
+    async def on_expired(self, session: Any) -> None:
+        """The handler ``session_expired``."""
+        await self.note(
+            "session-expired",
+            session.namespace,
+            session.sid,
+            rooms=list(session.rooms),
+            data=dict(session.data),
+            offline_for=session.offline_for,
+        )
+        await self._behave("session-expired", session.namespace, session.sid)
+
     def recovery(self, sid: str, namespace: str) -> Json:
         """What the application learns about a connection; None on a stock server."""
         ask = getattr(self.sio.manager, "recovery", None)
@@ -170,7 +184,7 @@ class App:
                 return None
 
 
-def _build_manager(spec: AppSpec) -> Any:
+def _build_manager(spec: AppSpec, app: App) -> Any:
     if spec.recovery is None:
         return None
     from adapter import AsyncRecoveryManager  # noqa: PLC0415 - a stock server must not need it
@@ -180,6 +194,8 @@ def _build_manager(spec: AppSpec) -> Any:
         options["identity"] = _identify_by(spec.identify_by)
     if spec.offsets_for_all:
         options["wants_offsets"] = _say_yes
+    if spec.notes_expiry:
+        options["session_expired"] = app.on_expired
     return AsyncRecoveryManager(**options)
 
 

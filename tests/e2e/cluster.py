@@ -294,6 +294,8 @@ class Cluster:
     test that lets its client come back to `last` covers both cases.
     """
 
+    patience = 3.0  # seconds until nothing of a client that has gone is left
+
     def __init__(self, hosts: Sequence[HostProcess], clients: JsClients) -> None:
         self.app = f"app-{uuid.uuid4().hex[:12]}"
         self.servers = [Server(host, self.app) for host in hosts]
@@ -358,7 +360,7 @@ class Cluster:
     async def wait_empty(self) -> None:
         """Wait until no server holds anything of a client any more."""
         for server in self.servers:
-            await _wait_empty(server)
+            await _wait_empty(server, self.patience)
 
     async def close(self) -> None:
         """Take the clients away, demand that nothing of them stays behind, and close the application."""
@@ -381,7 +383,7 @@ class Cluster:
         assert not unexpected, "\n".join(unexpected)
 
 
-async def _wait_empty(server: Server) -> None:
+async def _wait_empty(server: Server, seconds: float) -> None:
     held: dict[str, Json] = {}
 
     async def empty() -> bool:
@@ -389,7 +391,7 @@ async def _wait_empty(server: Server) -> None:
         return not any(held.values())
 
     try:
-        await async_wait_until(empty, timeout=3.0)
+        await async_wait_until(empty, timeout=seconds)
     except AssertionError:
         raise AssertionError(f"{server} still holds something of its clients: {held}") from None
 

@@ -1,8 +1,8 @@
 """A server process: real uvicorn, holding applications that a test opens and controls over HTTP.
 
-Started as ``python -m tests.e2e.host [PORT]``; prints ``{"port": ...}`` when it listens. ``POST /control`` takes one
-JSON object ``{"do": ..., ...}``; every other path belongs to the application named by its first segment. The
-process ends when its standard input closes, so that it never outlives the test run.
+Started as ``python -m tests.e2e.host [PORT]``; prints ``{"port": ...}`` when it listens. ``POST /control``
+takes one JSON object ``{"do": ..., ...}``; every other path belongs to the application named by its first
+segment. The process ends when its standard input closes, so that it never outlives the test run.
 """
 
 import asyncio
@@ -123,6 +123,10 @@ class Host:
         """Return what the application still holds of clients."""
         return actions.residue(self._apps[app])
 
+    async def do_writers(self) -> int:
+        """Return how many tasks send to WebSockets: one for each that is open, unless one hangs."""
+        return actions.writers()
+
     async def do_flood(self, app: str, **options: Any) -> None:
         """Start to emit numbered packets."""
         actions.start_flood(self._apps[app], **options)
@@ -205,8 +209,10 @@ def main() -> None:
     # The protocol must be named: asyncio sets TCP_NODELAY only then, and without it each answer waits 40 ms.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a killed one's connections may linger
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # the test keeps the port for its successor
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # the test keeps the port for the next one
     listener.bind(("127.0.0.1", int(sys.argv[1]) if sys.argv[1:] else 0))
+    if size := os.environ.get("HOST_SEND_BUFFER"):  # connections inherit it: a slow client is felt soon
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, int(size))
     listener.listen(2048)
     config = uvicorn.Config(
         Host(collector),

@@ -184,6 +184,10 @@ class JsClient:
         await self._ask("drop", how=how)
         return await self.next(Disconnected, after=mark)
 
+    async def lose(self, how: Drop) -> None:
+        """Lose the connection, if there is one; what comes of it is the client's own affair."""
+        await self._ask("lose", how=how)
+
     async def bounce(self, url: str | None = None, how: Drop = "close") -> Connected:
         """Lose the connection and connect again at once, in the same turn of the client's event loop."""
         mark = len(self.history)
@@ -210,6 +214,10 @@ class JsClient:
     async def give_up(self) -> None:
         """Break off the TCP connection of an attempt to connect, however far that has come."""
         await self._ask("giveUp")
+
+    async def stall(self, *, on: bool = True) -> None:
+        """Stop reading from the WebSocket's TCP connection, or go on; nobody is told."""
+        await self._ask("stall", on=on)
 
     async def disconnect(self) -> None:
         """Leave for good: a DISCONNECT packet, then the transport closes if nobody else uses it."""
@@ -239,7 +247,7 @@ class JsClient:
         await self._ask("pose", **identity)
 
     async def follow(self, urls: Sequence[str], *, delay: float = 0.0) -> None:
-        """Go to the next of these servers whenever the connection is lost, `delay` seconds later; none: stay."""
+        """Go to the next of these servers `delay` seconds after each loss of the connection; none: stay."""
         failover = {"urls": list(urls), "delay": 1000 * delay} if urls else None
         await self._ask("follow", failover=failover)
 
@@ -325,7 +333,8 @@ class JsClients:
             name: shown in failures; numbered if absent.
             share: a client whose connection this one uses, too.
             **options: of ``node/client.js``: path, auth, transports, upgrade, reconnection (and its delays in
-                ms), parser, keep, ack, pid, offset, timeout, failover.
+                ms), parser, keep, ack, pid, offset, compress,
+                timeout, failover.
         """
         client = JsClient(self, name or f"client-{next(self._names)}", namespace)
         self._clients[client.name] = client

@@ -29,6 +29,7 @@ __all__ = [
     "save_session",
     "send",
     "server_method",
+    "tell_recovery",
 ]
 
 Step = dict[str, Json]
@@ -119,6 +120,11 @@ def manager_method(method: str, *args: Any, **options: Any) -> Step:
 def server_method(method: str, *args: Any, **options: Any) -> Step:
     """Call a method of the server."""
     return _method("server", method, *args, **options)
+
+
+def tell_recovery() -> Step:
+    """Send the handler's client what `log_recovery` returns, as an event ``recovery``; past the store."""
+    return {"do": "tell_recovery"}
 
 
 def log_recovery(sid: Any, *, namespace: str = "/") -> Step:

@@ -1,4 +1,4 @@
-"""Fixtures of the tests that break real processes: servers of the test's own, and the clients of `tests.e2e`."""
+"""Fixtures of tests that break real processes: servers of their own, and the clients of `tests.e2e`."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -11,6 +11,7 @@ import pytest_asyncio
 from tests.e2e.conftest import js, node
 from tests.e2e.js_clients import JsClients
 from tests.faults.nodes import Node, Nodes
+from tests.faults.proxy import Proxy
 
 __all__ = ["js", "node"]
 
@@ -45,6 +46,13 @@ def store_url(store: str, request: pytest.FixtureRequest) -> str:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
+async def proxy(store_url: str) -> AsyncIterator[Proxy]:
+    """A proxy in front of the store; ask for it before `open_nodes`, whose servers need it to the end."""
+    async with Proxy(store_url) as between:
+        yield between
+
+
+@pytest_asyncio.fixture(loop_scope="session")
 async def open_nodes(store_url: str, js: JsClients) -> AsyncIterator[OpenNodes]:
     """Start server processes with an application in them: ``await open_nodes(2, takeover_timeout=0.2)``.
 
@@ -54,14 +62,19 @@ async def open_nodes(store_url: str, js: JsClients) -> AsyncIterator[OpenNodes]:
     opened: list[Nodes] = []
 
     async def open_with(
-        count: int = 2, *, urls: Sequence[str] = (), server: dict[str, Any] | None = None, **recovery: Any
+        count: int = 2,
+        *,
+        urls: Sequence[str] = (),
+        server: dict[str, Any] | None = None,
+        notes_expiry: bool = False,
+        **recovery: Any,
     ) -> Nodes:
         mine = [Node(f"node-{number}") for number in range(1, count + 1)]
         nodes.extend(mine)
         await asyncio.gather(*(each.start() for each in mine))
         cluster = Nodes(mine, js, urls or [store_url] * count)
         opened.append(cluster)
-        await cluster.open(recovery, server)
+        await cluster.open(recovery, server, notes_expiry=notes_expiry)
         return cluster
 
     yield open_with

@@ -6,6 +6,7 @@ this order; whatever a client saw is compared with that.
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import redis
 
@@ -18,7 +19,15 @@ from tests.e2e.js_clients import JsClient
 from tests.faults.nodes import RECOVERY_SECONDS, Nodes
 from tests.waiting import async_wait_until
 
-__all__ = ["assert_nothing_lost", "assert_stored", "assert_whole", "read_stream", "seen_by", "until_kept",
+__all__ = [
+    "assert_nothing_lost",
+    "assert_session",
+    "assert_stored",
+    "assert_whole",
+    "read_stream",
+    "seen_by",
+    "sessions_of",
+    "until_kept",
     "until_more",
 ]
 
@@ -31,6 +40,7 @@ def read_stream(url: str, stream: str, event: str = "n") -> list[Seen]:
     packets: list[Seen] = []
     first = "-"
     with redis.Redis.from_url(url) as client:
+        entries: Any  # redis-py's types are those of both colours at once
         while entries := client.xrange(stream, min=first, count=_CHUNK):
             for offset, fields in entries:
                 packets += _numbered(Entry(parse_offset(offset.decode()), fields), codec, event)
@@ -58,7 +68,9 @@ async def until_kept(clients: Sequence[JsClient], count: int) -> None:
         async def has_enough(client: JsClient = client) -> bool:
             return await client.kept_count() >= count
 
-        await async_wait_until(has_enough, timeout=RECOVERY_SECONDS, what=f"{client.name} has {count} packets")
+        await async_wait_until(
+            has_enough, timeout=RECOVERY_SECONDS, what=f"{client.name} has {count} packets"
+        )
 
 
 async def until_more(clients: Sequence[JsClient], more: int = 20) -> None:
@@ -77,6 +89,36 @@ async def assert_whole(cluster: Nodes, url: str, clients: Sequence[JsClient]) ->
     truth = read_stream(url, cluster.app)
     assert_nothing_lost(truth, {client.name: await seen_by(client) for client in clients})
     return truth
+
+
+async def sessions_of(client: JsClient) -> list[list[Seen]]:
+    """Return what a client with the option ``marks`` saw, one list for each session that it had."""
+    sessions: list[list[Seen]] = []
+    for tag, number, offset in await client.kept():
+        if offset is None:
+            sessions.append([])
+        else:
+            sessions[-1].append(Seen(Label(tag, number), offset))
+    return sessions
+
+
+def assert_session(
+    client: str, session: Sequence[Seen], truth: Sequence[Seen], *, from_the_first: bool, to_the_last: bool
+) -> None:
+    """Demand that what a session saw is a piece of the stream, without a gap and in order.
+
+    Raises:
+        AssertionError: it says what is wrong.
+    """
+    if not session:
+        assert not (from_the_first and to_the_last and truth), f"{client} saw nothing at all"
+        return
+    begin = 0 if from_the_first else truth.index(session[0])
+    end = len(truth) if to_the_last else begin + len(session)
+    expected = truth[begin:end]
+    findings = check([Sent(packet.label, frozenset({client})) for packet in expected], {client: session})
+    assert not findings, explain(findings)
+    assert list(session) == list(expected)
 
 
 async def seen_by(client: JsClient) -> list[Seen]:

@@ -102,6 +102,8 @@ class Nodes(Cluster):
         closed: servers whose manager the test has closed; they emit nothing any more.
     """
 
+    patience = 15.0  # a ping timeout or two: some clients have gone without a word
+
     def __init__(self, nodes: Sequence[Node], clients: JsClients, urls: Sequence[str]) -> None:
         super().__init__(nodes, clients)
         self._urls = {node.name: url for node, url in zip(nodes, urls, strict=True)}
@@ -141,25 +143,43 @@ class Nodes(Cluster):
         self.closed = [other for other in self.closed if other is not server]
         await self._open(server)
 
+    async def gather_all(self, clients: Sequence[JsClient]) -> None:
+        """Wait until all clients are connected and have all that there is, be it as strangers."""
+        for _ in range(10):
+            mark = next(self._settles)
+            await self.first.emit("settle", mark)
+            with contextlib.suppress(AssertionError):
+                for client in clients:
+                    await client.until_payload("settle", mark, seconds=RECOVERY_SECONDS / 5)
+                return
+        raise AssertionError("not all clients are there again")
+
     async def close_manager(self, server: Server, *, how: str = "close") -> None:
         """Call ``manager.close()``, or ``sio.shutdown()``, as an application does before its process ends."""
         self.closed.append(server)
-        await server.run(
-            steps.manager_method("close") if how == "close" else steps.server_method("shutdown")
-        )
+        await server.run(steps.manager_method("close") if how == "close" else steps.server_method("shutdown"))
 
-    async def travellers(self, count: int, **options: Any) -> list[JsClient]:
+    async def travellers(self, count: int, *, urls: Sequence[str] = (), **options: Any) -> list[JsClient]:
         """Connect clients, round robin, which go to the next server whenever they lose their connection.
 
         Every fifth one polls. They keep events named "n".
+
+        Args:
+            urls: of proxies before the servers, if there are any.
         """
-        urls = [server.url for server in self.servers]
+        places = list(urls) or [server.url for server in self.servers]
 
         async def one(number: int) -> JsClient:
-            server = self.servers[number % len(self.servers)]
-            transport = "polling" if number % 5 == 4 else "websocket"
-            chosen = {"keep": ["n"], "transports": [transport], "timeout": 3000, **options}
-            client = await self.client(server, failover={"urls": urls, "delay": 50}, **chosen)
+            chosen: dict[str, Any] = {
+                "keep": ["n"],
+                "transports": ["polling" if number % 5 == 4 else "websocket"],
+                "timeout": 3000,
+                "failover": {"urls": places, "delay": 50},
+                **options,
+            }
+            client = await self._clients.open(places[number % len(places)], path=self.first.path, **chosen)
+            self._mine.append(client)
+            await client.wait_connected(seconds=RECOVERY_SECONDS)
             return client
 
         return list(await asyncio.gather(*(one(number) for number in range(count))))
@@ -168,10 +188,7 @@ class Nodes(Cluster):
         """Wait until each client has connected again since its mark, and demand that it is recovered."""
         return list(
             await asyncio.gather(
-                *(
-                    self._recovered(client, after=mark)
-                    for client, mark in zip(clients, marks, strict=True)
-                )
+                *(self._recovered(client, after=mark) for client, mark in zip(clients, marks, strict=True))
             )
         )
 

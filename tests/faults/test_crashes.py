@@ -8,7 +8,6 @@ import pytest
 
 from tests.e2e import steps
 from tests.e2e.js_clients import Connected, Disconnected
-from tests.faults.conftest import OpenNodes
 from tests.faults.ledger import assert_stored, assert_whole, until_more
 from tests.faults.nodes import RECOVERY_SECONDS, Nodes
 
@@ -32,6 +31,7 @@ async def test_all_clients_of_a_killed_server_recover_on_the_other(cluster: Node
     assert_stored(truth, "last", count)
 
 
+@pytest.mark.stores("valkey")
 async def test_killed_servers_come_back_on_their_ports_one_after_the_other(
     cluster: Nodes, store_url: str
 ) -> None:
@@ -88,6 +88,7 @@ async def test_a_server_that_dies_while_it_asks_its_application_costs_nothing(
     await assert_whole(cluster, store_url, [client])
 
 
+@pytest.mark.stores("valkey")
 @pytest.mark.parametrize("place", ["same-server", "other-server"])
 async def test_a_reconnection_cut_at_any_moment_leaves_the_session_recoverable(
     cluster: Nodes, store_url: str, place: str
@@ -108,9 +109,10 @@ async def test_a_reconnection_cut_at_any_moment_leaves_the_session_recoverable(
     await assert_whole(cluster, store_url, [client])
 
 
-async def test_a_claim_of_a_client_that_left_for_good_is_not_made_for_it(open_nodes: OpenNodes) -> None:
-    """What a killed server left behind lasts for the window only, and a client that ends its session ends it."""
-    cluster = await open_nodes(2)
+@pytest.mark.stores("valkey")
+async def test_a_client_that_leaves_for_good_ends_the_session_that_a_killed_server_left(
+    cluster: Nodes,
+) -> None:
     client = await cluster.client()
     await cluster.kill(cluster.first)
     await client.until(lambda: bool(client.all(Disconnected)), "the end", seconds=RECOVERY_SECONDS)

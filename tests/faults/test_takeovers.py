@@ -19,7 +19,8 @@ async def test_the_old_servers_disconnect_handler_ends_before_the_new_connect_ha
     open_nodes: OpenNodes, store_url: str, how: str
 ) -> None:
     cluster = await open_nodes(
-        takeover_timeout=RECOVERY_SECONDS, server={"ping_interval": 10.0, "ping_timeout": 2 * RECOVERY_SECONDS}
+        takeover_timeout=RECOVERY_SECONDS,
+        server={"ping_interval": 10.0, "ping_timeout": 2 * RECOVERY_SECONDS},
     )
     client = await cluster.client(keep=["n"])
     await cluster.first.enter_room(client.sid, "red")
@@ -41,13 +42,18 @@ async def test_the_old_servers_disconnect_handler_ends_before_the_new_connect_ha
     await assert_whole(cluster, store_url, [client])
 
 
+@pytest.mark.stores("valkey")
 async def test_a_disconnect_handler_that_takes_too_long_is_not_waited_for(
     cluster: Nodes, store_url: str
 ) -> None:
     client = await cluster.client(keep=["n"])
     await cluster.first.enter_room(client.sid, "red")
-    leave = [steps.gate("bye"), steps.leave_room(steps.SID, "red")]
-    await cluster.first.behave("disconnect", *leave)
+    await cluster.first.behave(
+        "disconnect",
+        steps.gate("bye"),
+        steps.leave_room(steps.SID, "red"),
+        steps.save_session(steps.SID, {"seen": "late"}),
+    )
     await cluster.first.flood("f", interval=0.002)
     await until_more([client])
     await client.drop("silent")
@@ -56,10 +62,13 @@ async def test_a_disconnect_handler_that_takes_too_long_is_not_waited_for(
     await cluster.first.wait_log("disconnect-done", client.sid)
     await until_more([client])
     assert await cluster.last.rooms(client.sid) == {"red"}
+    assert await cluster.last.get_session(client.sid) == {"seen": "late"}, "said on purpose, it is not lost"
+    assert len(await cluster.first.log("disconnect", client.sid)) == 1
     await cluster.first.stop_flood("f")
     await assert_whole(cluster, store_url, [client])
 
 
+@pytest.mark.stores("valkey")
 async def test_in_one_process_the_old_handler_outlasts_everything_and_strips_nothing(
     cluster: Nodes, store_url: str
 ) -> None:

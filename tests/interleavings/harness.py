@@ -17,6 +17,7 @@ import socketio
 from engineio import packet as eio_packet
 
 from adapter import AsyncRecoveryManager
+from adapter.async_gate import Gate as AdmissionGate
 from adapter.clients import Clients
 from adapter.sessions import Sessions
 from recovery.aio.runtime import Runtime
@@ -74,6 +75,23 @@ class Gate:
             self.waiting -= 1
 
 
+class Failure:
+    """Lets commands of one kind fail: they do not arrive, or the store answers with an error."""
+
+    def __init__(self, kind: type[Command[Any]], error: StoreError) -> None:
+        self._kind = kind
+        self._error = error
+        self._over = False
+
+    def clear(self) -> None:
+        """Let nothing fail any more."""
+        self._over = True
+
+    def of(self, command: Command[Any]) -> StoreError | None:
+        """The error of a command, or None."""
+        return self._error if isinstance(command, self._kind) and not self._over else None
+
+
 class HeldStore:
     """One server's way to the store of all.
 
@@ -88,6 +106,7 @@ class HeldStore:
         self._store = AsyncMemoryStore(state)
         self._before: list[Gate] = []
         self._after: list[Gate] = []
+        self._failures: list[Failure] = []
         self._number = 0
         self._cuts = 0
         self._cut = asyncio.Event()
@@ -104,6 +123,13 @@ class HeldStore:
         self._before.append(gate)
         return gate
 
+    def fail(self, kind: type[Command[Any]], error: StoreError | None = None) -> Failure:
+        """Let commands fail; by default as if the store were away."""
+        away = StoreUnavailableError("the store is away", maybe_applied=False)
+        failure = Failure(kind, error or away)
+        self._failures.append(failure)
+        return failure
+
     def hold_replies(self, kind: type[Command[Any]], only: Callable[[Any], bool] = lambda _: True) -> Gate:
         """Let commands be carried out, but hold their replies back: a reader lags, for one."""
         gate = Gate(kind, only)
@@ -114,6 +140,9 @@ class HeldStore:
         """Carry out a command, as far as the gates let it through."""
         await self._pass(self._before, command)
         self._count(command)
+        error = self._error_of(command)
+        if error is not None:
+            raise error
         if not isinstance(command, Read):
             reply = await self._store.execute(command)
             await self._pass(self._after, command)
@@ -141,7 +170,10 @@ class HeldStore:
         for command in commands:
             await self._pass(self._before, command)
             self._count(command)
-        replies = await self._store.execute_many(commands)
+        errors = [self._error_of(command) for command in commands]
+        arriving = [command for command, error in zip(commands, errors, strict=True) if error is None]
+        answers = iter(await self._store.execute_many(arriving))
+        replies = [next(answers) if error is None else error for error in errors]
         for command in commands:
             await self._pass(self._after, command)
         return replies
@@ -154,6 +186,9 @@ class HeldStore:
     async def _pass(gates: list[Gate], command: Command[Any]) -> None:
         for gate in list(gates):
             await gate.pass_through(command)
+
+    def _error_of(self, command: Command[Any]) -> StoreError | None:
+        return next(filter(None, (failure.of(command) for failure in self._failures)), None)
 
     def _count(self, command: Command[Any]) -> None:
         kind = type(command).__name__
@@ -197,11 +232,16 @@ class Server:
         return self.manager._process.sessions
 
     @property
-    def connecting(self) -> set[tuple[str, str]]:
-        """Transports and namespaces whose CONNECT is being dealt with."""
+    def gate(self) -> AdmissionGate:
+        """What lets clients in."""
         gate = self.manager._gate
         assert gate is not None, "a server has a gate"
-        return gate._connecting
+        return gate
+
+    @property
+    def connecting(self) -> set[tuple[str, str]]:
+        """Transports and namespaces whose CONNECT is being dealt with."""
+        return self.gate._connecting
 
     async def ping(self, client: Client) -> None:
         """Send a PING now, as the heartbeat would."""

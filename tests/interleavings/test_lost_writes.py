@@ -47,8 +47,12 @@ async def test_everybody_is_told(world: World, clock: str) -> None:
         assert one_client.outcomes == ["fresh", "fresh"]
     reasons = [server.manager.outcomes for server in (one, two)]
     assert sum(each.get(Reason.EPOCH_CHANGED, 0) for each in reasons) == 3
+    other.cut()  # it has received nothing since, and presents an offset that is gone
+    await settle()
     await two.sio.emit("n", 3)
     await settle()
+    await world.connect(other, two)
+    assert other.outcomes == ["fresh", "fresh", "recovered"]
     assert [each.got("n") for each in (client, other, away)] == [[1, 2, 3], [1, 2, 3], [1, 3]]
 
 

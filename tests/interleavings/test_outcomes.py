@@ -1,5 +1,6 @@
 """Every reason can be seen: in ``manager.outcomes``, and in the connect handler's ``environ``."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -106,7 +107,8 @@ def _user(_environ: Any, auth: Any) -> str:
 @pytest.mark.parametrize("reason", Reason)
 async def test_a_reason_is_seen(world: World, reason: Reason) -> None:
     world.expects_errors = reason is Reason.EPOCH_CHANGED
-    server = world.server(max_replay=5, identity=_user, server_options={"namespaces": "*"})
+    options: dict[str, Any] = {"max_replay": 5, "identity": _user, "server_options": {"namespaces": "*"}}
+    server = world.server(publish_timeout=0.05, **options)
     seen: list[Any] = []
 
     async def connect(_sid: str, environ: Any, _auth: Any = None) -> None:
@@ -122,6 +124,7 @@ async def test_a_reason_is_seen(world: World, reason: Reason) -> None:
     await _SPOILS[reason](world, server, client)
     await settle()
     world.dial(client, server)
+    await until(lambda: +Counter(server.manager.outcomes))
     await settle()
     counted = {outcome: times for outcome, times in server.manager.outcomes.items() if times}
     assert counted == {reason.value: 1}

@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+from functools import partial
 
 import pytest
 
 from adapter import AsyncRecoveryManager
 from recovery.commands import ClaimSession
 from recovery.errors import EncodingError, PublishError
+from tests.interleavings.client import Client
 from tests.interleavings.harness import HeldStore, World, settle, until
 
 
@@ -51,12 +53,16 @@ async def test_a_closed_server_lets_nobody_in(world: World) -> None:
     await two.sio.emit("n", 1)
     for each in (client, newcomer):
         world.dial(each, one)
-        await until(lambda each=each: each.transport is None, "turned away")
+        await until(partial(_is_turned_away, each), "turned away")
     assert newcomer.outcomes == []
     await world.connect(client, two)
     assert client.outcomes == ["fresh", "recovered"]
     assert client.got("n") == [1]
     assert one.residue() == {}
+
+
+def _is_turned_away(client: Client) -> bool:
+    return client.transport is None
 
 
 async def test_a_server_that_closes_while_it_lets_a_client_in(world: World) -> None:

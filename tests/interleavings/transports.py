@@ -41,6 +41,7 @@ class WebSocketTransport:
         }
         self._to_server.put_nowait({"type": "websocket.connect"})
         self._task = asyncio.create_task(self._app(scope, self._to_server.get, self._send))
+        self._task.add_done_callback(self._application_ended)
 
     def send(self, frame: Frame) -> None:
         """Send a frame to the server; lost if the transport is cut."""
@@ -83,6 +84,14 @@ class WebSocketTransport:
             self._to_server.put_nowait({"type": "websocket.disconnect", "code": 1000})
             if not self._vanished:
                 self._on_close()
+
+    def _application_ended(self, _task: asyncio.Task[None]) -> None:
+        """A web server closes the connection then, if the application has not."""
+        if self._dead:
+            return
+        self._dead = self.closed = True
+        if not self._vanished:
+            self._on_close()
 
 
 class PollingTransport:

@@ -10,6 +10,7 @@ from recovery.commands import ClaimSession, Command, Flow
 from recovery.core.connection import Connection
 from recovery.core.decision import Presented
 from recovery.flows.admission import admit
+from recovery.flows.steps import AwaitPosition
 from recovery.stores.memory import MemoryState
 from tests.unit.builders import Frame
 from tests.unit.hosts import Host
@@ -26,6 +27,13 @@ def _finish(host: Host, flow: Flow[Connection[Frame]], waiting: Command[Any]) ->
             return outcome
 
 
+def _until(kind: type[Command[Any]], host: Host, flow: Flow[Any], step: Command[Any]) -> Command[Any]:
+    """Go on up to a step of this kind, which is not carried out."""
+    while not isinstance(step, kind):
+        step = flow.send(host.perform(step))
+    return step
+
+
 def test_the_newer_claim_gets_the_session() -> None:
     host = Host(MemoryState())
     lost = host.connect()
@@ -35,16 +43,13 @@ def test_the_newer_claim_gets_the_session() -> None:
         admit(host.newcomer(presented), host.dispatcher, host.drafts, host.epoch, host.settings)
         for _ in range(2)
     )
-    claims = [next(earlier), next(later)]
-    assert all(isinstance(claim, ClaimSession) for claim in claims)
+    claims = [_until(ClaimSession, host, flow, next(flow)) for flow in (earlier, later)]
     replies = [host.perform(claim) for claim in claims]
     steps = [earlier.send(replies[0]), later.send(replies[1])]
 
     # Both are on their way; the newer one has vacated the sid already when the older one arrives.
     outcomes: list[Connection[Frame]] = []
-    step = steps[1]
-    for _ in range(2):
-        step = later.send(host.perform(step))  # up to where it waits for the reader
+    step = _until(AwaitPosition, host, later, steps[1])
     for flow, waiting in ((earlier, steps[0]), (later, step)):
         outcomes.append(_finish(host, flow, waiting))
 

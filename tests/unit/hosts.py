@@ -17,7 +17,7 @@ from recovery.entries import PayloadCodec
 from recovery.flows.admission import Newcomer, admit
 from recovery.flows.backfill import complete_log
 from recovery.flows.reading import read_on
-from recovery.flows.steps import AwaitPosition, AwaitRelease, CompleteLog, Publish, Vacate
+from recovery.flows.steps import AwaitPosition, AwaitRelease, Clock, CompleteLog, Pause, Publish, Vacate
 from recovery.offsets import ORIGIN, Offset
 from recovery.records import Audience, Draft, Epoch, HolderState, Namespace, Pid, ServerId, Sid
 from recovery.settings import Settings
@@ -55,6 +55,7 @@ class Host:
         saving: False stops its writes of sessions, as if it were killed right after.
         reading: False stops its reader, so that it falls behind.
         on_wait: called while a flow waits for the reader or for another server.
+        now: seconds on the clock that flows see; pauses move it.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Host:
         names: Names | None = None,
     ) -> None:
         self.state = state
+        self.now = 0.0
         self.server = ServerId(server)
         self.settings = settings or Settings(max_disconnection_duration=60.0, checkpoint_interval=5.0)
         self.drafts = Drafts(self.server, PayloadCodec())
@@ -225,6 +227,11 @@ class Host:
     def perform(self, command: Command[Any]) -> Any:
         self.performed.append(command)
         match command:
+            case Clock():
+                return self.now
+            case Pause():
+                self.now += command.seconds
+                return None
             case Publish():
                 return self.emit(command.draft)[0]
             case AwaitPosition():

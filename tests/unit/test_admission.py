@@ -213,6 +213,33 @@ def test_a_store_that_fails_at_any_step_leaves_the_session_to_be_claimed_again(
     assert again.sid == held.sid
 
 
+@pytest.mark.parametrize("kind", [ClaimSession, ReadBack, CompleteLog])
+@pytest.mark.parametrize("carried_out", [False, True])
+def test_a_store_that_does_not_answer_for_a_moment_costs_nothing(
+    host: Host, other: Host, kind: type[Command[Any]], carried_out: bool
+) -> None:
+    """A claim whose reply was lost is repeated with its nonce, and has the same answer."""
+    held = host.connect()
+    host.event("missed")
+    offset = other.event("seen elsewhere")
+    other.on_wait = host.read
+    perform, silent = other.perform, {"times": 3}
+
+    def failing(command: Command[Any]) -> Any:
+        if type(command) is not kind or not silent["times"]:
+            return perform(command)
+        silent["times"] -= 1
+        if carried_out:
+            perform(command)
+        raise StoreUnavailableError("no answer", maybe_applied=carried_out)
+
+    other.__dict__["perform"] = failing
+    again = other.connect(presenting(held, offset))
+    assert not silent["times"], "this test would show nothing"
+    assert again.recovery.recovered
+    assert (again.sid, again.number) == (held.sid, 2)
+
+
 def test_a_failure_after_the_takeover_leaves_one_owner(host: Host, other: Host) -> None:
     held = host.connect()
     other.on_wait = host.read

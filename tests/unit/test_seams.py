@@ -188,6 +188,29 @@ async def test_every_ping_and_every_pong_is_noticed(server: Any) -> None:
     assert seen == ["pong", "ping"], f"the heartbeat goes another way in {_RELEASE}; see adapter/seams.py"
 
 
+async def test_a_websocket_on_which_sending_hangs_can_be_given_up(server: Any) -> None:
+    seams.watch_websockets(server)
+    socket, hanging = _socket(server), asyncio.Event()
+
+    async def send(_event: Any) -> None:
+        await hanging.wait()
+
+    async def receive() -> Any:
+        await asyncio.Event().wait()
+
+    socket.connected = False
+    websocket = server.eio._async["websocket"](socket._websocket_handler, server.eio)
+    websocket.asgi_send, websocket.asgi_receive = send, receive
+    handler = asyncio.create_task(socket._websocket_handler(websocket))
+    seams.enqueue(server, "transport", [seams.message("a")])
+    await asyncio.sleep(0.01)
+    assert websocket.sender is not None, f"a packet goes another way in {_RELEASE}; see adapter/seams.py"
+    seams.give_up(socket)
+    done, _ = await asyncio.wait([handler], timeout=1)
+    assert done, f"what an exception of a WebSocket does has changed in {_RELEASE}; see adapter/seams.py"
+    assert socket.closed
+
+
 async def test_a_server_without_these_names_is_refused(server: Any) -> None:
     seams.check_server(server)
     server._handle_connect = None

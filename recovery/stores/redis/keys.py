@@ -6,7 +6,8 @@ key                                     type    lifetime
 ``<stream_name>``                       stream  permanent; trimmed by time
 ``{<stream_name>}:epoch``               hash    permanent: it must outlive the stream
 ``{<stream_name>}:producer:<server>``   hash    expires ``producer_ttl_ms`` after its last batch
-``<session_key_prefix><pid>``           string  expires with the session
+``{<stream_name>}:deadlines``           zset    expires ``keep_ms`` after the last deadline on it
+``<session_key_prefix><pid>``           string  expires with the session, or ``keep_ms`` later
 ``{<session_key_prefix><pid>}:claim``   hash    expires ``linger_ms`` after the session
 ======================================  ======  ==================================================
 
@@ -54,6 +55,11 @@ class Keys:
     def producer(self, server: ServerId) -> str:
         """Number and offsets of the last batch of one process. Expires."""
         return f"{_tagged(self.stream_name)}:producer:{server}"
+
+    @property
+    def deadlines(self) -> str:
+        """Sessions, and when to look whether they have expired. Expires."""
+        return f"{_tagged(self.stream_name)}:deadlines"
 
     def session(self, pid: Pid) -> str:
         """A saved session. Expires."""

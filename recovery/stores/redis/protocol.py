@@ -33,6 +33,7 @@ from recovery.commands import (
     Saved,
     SaveSession,
 )
+from recovery.deadlines import BurySession, DueSessions, Expired, ExpireSession, Gone, NoteDeadline, NotYet
 from recovery.errors import StoreError
 from recovery.offsets import parse_offset
 from recovery.reasons import Reason
@@ -167,6 +168,20 @@ def _exchange(command: object, keys: Keys, most_wait_ms: int) -> Exchange[object
         case SaveSession():
             return _save(command, keys)
         case _:
+            return _exchange_expiry(command, keys)
+
+
+def _exchange_expiry(command: object, keys: Keys) -> Exchange[object]:
+    match command:
+        case NoteDeadline():
+            return _note(command, keys)
+        case DueSessions():
+            return _due(command, keys)
+        case ExpireSession():
+            return _expire(command, keys)
+        case BurySession():
+            return _bury(command, keys)
+        case _:
             return _unknown(command)
 
 
@@ -240,11 +255,15 @@ def _claim(command: ClaimSession, keys: Keys) -> Exchange[Claimed | ClaimRefused
     if not granted:
         reason, *detail = (each.decode() for each in rest)
         return ClaimRefused(Reason(reason), *detail)
-    number, value, proven, holder, state, since_ms = rest
+    number, value, offset, holder, state, since_ms = rest
+    try:
+        proven = parse_offset(offset)
+    except ValueError:  # beyond 64 bits, which the script cannot tell
+        return ClaimRefused(Reason.SESSION_UNKNOWN, "the claim has no valid field proven")
     return Claimed(
         number=number,
         value=value,
-        proven=parse_offset(proven),
+        proven=proven,
         holder=ServerId(holder.decode()),
         holder_state=HolderState(state.decode()),
         since_ms=since_ms,
@@ -268,10 +287,58 @@ def _save(command: SaveSession, keys: Keys) -> Exchange[Saved | Overtaken]:
             command.identity,
             command.epoch,
             b"" if command.value is None else command.value,
+            command.keep_ms,
         ),
     )
     written, detail = yield from _asked(request, _session_keys(keys, command.pid), command.pid)
     return Saved(value_missing=detail == 1) if written else Overtaken(detail)
+
+
+def _note(command: NoteDeadline, keys: Keys) -> Exchange[None]:
+    request: Call | Script
+    if command.in_ms is None:
+        request = Call(("ZREM", keys.deadlines, command.pid))
+    else:
+        args = (command.pid, command.in_ms, command.keep_ms)
+        request = Script(ScriptName.NOTE, (keys.deadlines,), args)
+    yield from _asked(request, {keys.deadlines: "zset"})
+
+
+def _due(command: DueSessions, keys: Keys) -> Exchange[tuple[Pid, ...]]:
+    request = Script(ScriptName.DUE, (keys.deadlines,), (command.count, command.lease_ms))
+    reply = yield from _asked(request, {keys.deadlines: "zset"})
+    return tuple(Pid(pid.decode()) for pid in reply)
+
+
+def _expire(command: ExpireSession, keys: Keys) -> Exchange[Expired | NotYet | Gone]:
+    request = Script(
+        ScriptName.EXPIRE,
+        (keys.session(command.pid), keys.claim(command.pid)),
+        (
+            command.owner,
+            command.nonce,
+            command.grace_ms,
+            command.lease_ms,
+            -1 if command.max_bytes is None else command.max_bytes,
+        ),
+    )
+    verdict, *rest = yield from _asked(request, _session_keys(keys, command.pid), command.pid)
+    if verdict == 0:
+        return Gone()
+    if verdict == 1:
+        return NotYet(rest[0])
+    number, value, state, since_ms, attempt = rest
+    return Expired(number, value, HolderState(state.decode()), since_ms, attempt)
+
+
+def _bury(command: BurySession, keys: Keys) -> Exchange[bool]:
+    request = Script(
+        ScriptName.BURY,
+        (keys.session(command.pid), keys.claim(command.pid)),
+        (command.number, command.linger_ms),
+    )
+    buried = yield from _asked(request, _session_keys(keys, command.pid), command.pid)
+    return bool(buried)
 
 
 def _asked(request: Call | Script, expected: Mapping[str, str], pid: str = "") -> Exchange[Any]:

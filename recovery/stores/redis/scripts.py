@@ -21,6 +21,10 @@ class ScriptName(Enum):
     APPEND = ("stream.lua", "append.lua")
     CLAIM = ("claim.lua",)
     SAVE = ("save.lua",)
+    NOTE = ("note.lua",)
+    DUE = ("due.lua",)
+    EXPIRE = ("expire.lua",)
+    BURY = ("bury.lua",)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,13 @@ import { decode, encode, report } from "./wire.js";
 export class DrivenClient {
   // options: url, path, nsp, auth, transports, upgrade, reconnection (delays in ms), parser, extraHeaders,
   // keep (names of events that are counted and kept here instead of being reported one by one),
-  // ack (see setAck), timeout (ms for a connection to open), failover: { urls, delay } (whenever the connection
+  // marks (keep a line "fresh" for each connect that is not a recovery), ack (see setAck), compress, timeout (ms for a connection to open), failover: { urls, delay } (whenever the connection
   // is lost or cannot be made, it goes to the next of these servers after so many ms). With `manager`, another client's, both share one connection.
   constructor(id, options, manager) {
     this.id = id;
     this.keep = new Set(options.keep ?? []);
     this.kept = [];
+    this.marks = options.marks ?? false;
     this.sequence = 0;
     this.abandoned = [];
     this.failover = options.failover ?? null;
@@ -34,7 +35,10 @@ export class DrivenClient {
 
   #watch() {
     const { socket, manager } = this;
-    socket.on("connect", () => this.#tell("connect", this.state()));
+    socket.on("connect", () => {
+      if (this.marks && !socket.recovered) this.kept.push(["fresh", this.kept.length, null]);
+      this.#tell("connect", this.state());
+    });
     socket.on("disconnect", (reason) => {
       this.#tell("disconnect", { reason, lastOffset: socket._lastOffset ?? null });
       if (reason !== "io client disconnect") this.#goOn();
@@ -110,16 +114,18 @@ export class DrivenClient {
     if (left) this.abandoned.push(left);
   }
 
-  // Break off an attempt to connect, however far it has come; resolves when the client knows.
+  // Break off an attempt to connect, however far it has come. The manager does not hear of a WebSocket that ends
+  // after it opened and before Engine.IO did, and would wait for its timeout.
   giveUp() {
-    if (this.manager._readyState === "closed") return null;
-    return new Promise((resolve) => {
-      this.manager.once("close", () => resolve(null));
-      this.manager.once("error", () => resolve(null));
-      const ws = this.manager.engine.transport?.ws;
-      if (ws) ws.terminate();
-      else this.manager.engine.close();
-    });
+    this.manager.engine?.transport?.ws?.terminate();
+    this.manager._close();
+  }
+
+  // Stop reading from the WebSocket's TCP connection, as a client does that is too busy; or go on.
+  stall({ on }) {
+    const tcp = this.manager.engine.transport.ws._socket;
+    if (on) tcp?.pause();
+    else tcp?.resume();
   }
 
   reconnect(url) {
@@ -176,5 +182,6 @@ function openManager(options) {
     timeout: options.timeout ?? 10000,
     autoConnect: false,
     autoUnref: false,
+    ...(options.compress === false ? { perMessageDeflate: false } : {}),
   });
 }

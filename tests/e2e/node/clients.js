@@ -22,11 +22,18 @@ serve({
   drop(request) {
     find(request.id).lose(request);
   },
+  lose({ id, how }) {
+    const client = find(id);
+    if (client.socket.connected) client.lose({ how });
+  },
   reconnect({ id, url }) {
     find(id).reconnect(url);
   },
   giveUp({ id }) {
     return find(id).giveUp();
+  },
+  stall(request) {
+    find(request.id).stall(request);
   },
   follow({ id, failover }) {
     find(id).follow(failover);

@@ -56,6 +56,7 @@ if tonumber(ARGV[6]) >= 0 and size > tonumber(ARGV[6]) then
 end
 if claim[7] ~= ARGV[5] then
   number = number + 1
-  redis.call('HSET', KEYS[2], 'n', number, 'owner', ARGV[4], 'nonce', ARGV[5])
+  redis.call('HSET', KEYS[2], 'n', number, 'owner', ARGV[4], 'nonce', ARGV[5],
+    'claimed', string.format('%.0f', now))
 end
 return { 1, number, redis.call('GET', KEYS[1]), claim[8], claim[9], claim[2], math.max(0, now - tonumber(claim[10])) }

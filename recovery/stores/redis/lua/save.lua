@@ -1,6 +1,6 @@
 -- Writes a session, or parts of it, under a claim number; refused if that is not in force, or another's.
 --
--- KEYS[1]   the session key, a string: the encoded session. Expires with the session.
+-- KEYS[1]   the session key, a string: the encoded session. Expires with the session, or later.
 -- KEYS[2]   its claim key, a hash that outlives the session by the linger time:
 --             n         claim number; every write names it
 --             owner     server that holds the claim
@@ -11,6 +11,8 @@
 --             deadline  when the session expires, ms
 --             proven    offset that the client has proven to have received
 --             nsp, identity, epoch    what a claim must match
+--             claimed   when a client was last granted it, ms; absent before the first claim
+--             leased, attempts    see expire.lua
 -- ARGV[1]   claim number
 -- ARGV[2]   the writing server
 -- ARGV[3]   '1' to create the session, if there is none or an older claim's; else ''
@@ -23,6 +25,7 @@
 -- ARGV[10]  identity
 -- ARGV[11]  epoch
 -- ARGV[12]  the encoded session, or ''
+-- ARGV[13]  how much longer than the session its value is kept, ms
 -- reply     {1, 1 if the store has no session (and none was given) else 0}
 --           {0, claim number in force, 0 if the session is gone}
 
@@ -43,20 +46,20 @@ elseif number == stored then
     return { 0, 0 } -- for good: else a late checkpoint would bring the session back
   end
 else
-  redis.call('HDEL', KEYS[2], 'nonce') -- of an older claim
+  redis.call('HDEL', KEYS[2], 'nonce', 'claimed', 'leased', 'attempts') -- of an older claim
 end
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local ttl, linger = tonumber(ARGV[6]), tonumber(ARGV[7])
-local missing = 0
+local kept, missing = ttl + tonumber(ARGV[13]), 0
 if ended then
   ttl = 0
   redis.call('DEL', KEYS[1])
 elseif ARGV[4] == '1' then
-  redis.call('SET', KEYS[1], ARGV[12], 'PX', ttl)
+  redis.call('SET', KEYS[1], ARGV[12], 'PX', kept)
 else
-  missing = 1 - redis.call('PEXPIRE', KEYS[1], ttl)
+  missing = 1 - redis.call('PEXPIRE', KEYS[1], kept)
 end
 
 redis.call('HSET', KEYS[2], 'n', ARGV[1], 'owner', ARGV[2], 'holder', ARGV[2], 'state', ARGV[5],

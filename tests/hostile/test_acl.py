@@ -1,0 +1,237 @@
+"""The rights that a store's user needs: those of the page about security, all of them and no other."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis
+import socketio
+
+from adapter import AsyncRecoveryManager
+from recovery.commands import Command, GetStream, OpenStream, Read, ReadBack, RenewStream, Store
+from recovery.errors import PublishError, StoreError
+from recovery.offsets import ORIGIN, Offset
+from recovery.records import Epoch, HolderState
+from recovery.stores import open_store
+from tests.contract.builders import PID, append, claim, save
+from tests.contract.subject import KEYS
+from tests.docs.pages import DOCS, blocks
+from tests.interleavings.client import Client
+from tests.interleavings.transports import WebSocketTransport
+from tests.waiting import async_wait_until
+
+_PAGE = DOCS / "explanation" / "security.md"
+_PASSWORD = "a-password"
+
+
+def _documented() -> list[str]:
+    """The words of the command on the page."""
+    [block] = [block for block in blocks(_PAGE) if (block.language, block.name) == ("text", "acl")]
+    return block.text.replace("PASSWORD", _PASSWORD).split()
+
+
+RIGHTS = [word for word in _documented() if word.startswith("+")]
+PATTERNS = [word for word in _documented() if word.startswith("~")]
+
+
+@pytest.fixture
+def admin(redis_url: str) -> Iterator[Any]:
+    """The operator; the user that the test makes is gone afterwards."""
+    client: Any = redis.Redis.from_url(redis_url)  # its types are those of both colours at once
+    yield client
+    client.execute_command("ACL", "DELUSER", "recovery")
+    client.close()
+
+
+def _as_user(url: str) -> str:
+    return url.replace("unix://", f"unix://recovery:{_PASSWORD}@")
+
+
+def _store(url: str) -> Store:
+    return open_store(_as_user(url), stream_name=KEYS.stream_name, session_key_prefix=KEYS.session_key_prefix)
+
+
+def _every_command(admin: Any) -> Iterator[Command[Any]]:
+    """Every command of the contract, on every way through its script."""
+    yield GetStream()
+    yield OpenStream(Epoch("e"))
+    yield append(b"a", b"b")
+    yield append(b"a", b"b")  # as if its reply had been lost
+    yield append(b"c", sequence=3, retention_ms=0, max_len=1)
+    yield RenewStream(Epoch("e"), Epoch("f"), Offset(2**45, 0))
+    yield append(b"d", sequence=4)  # below an id of the future
+    yield GetStream()
+    yield Read(ORIGIN, 10, 0)
+    yield Read(ORIGIN, 10, 10)
+    yield ReadBack(Offset(2**46, 0), 10)
+    yield save(create=True)
+    yield save(value=None)
+    yield claim()
+    yield save(number=2, owner=claim().owner, state=HolderState.AWAY)
+    yield save(number=7, owner=claim().owner, create=True)  # as if the store had lost a newer claim
+    yield save(number=7, owner=claim().owner, state=HolderState.ENDED)
+    yield claim()
+    admin.delete(KEYS.stream)
+    yield append(b"e", sequence=5)
+    admin.delete(KEYS.claim(PID))
+    admin.sadd(KEYS.claim(PID), "somebody else's")
+    admin.expire(KEYS.claim(PID), 60)
+    yield claim()
+    admin.delete(KEYS.claim(PID))
+
+
+def _failures(store: Store, admin: Any) -> list[str]:
+    found: list[str] = []
+    for command in _every_command(admin):
+        try:
+            store.execute(command)
+        except StoreError as error:
+            if "holds a set, not a hash" not in str(error):
+                found.append(f"{type(command).__name__}: {error}")
+    return found
+
+
+def test_the_rights_of_the_page_suffice(redis_url: str, admin: Any) -> None:
+    admin.execute_command(*_documented())
+    store = _store(redis_url)
+    assert _failures(store, admin) == []
+    store.close()
+
+
+@pytest.mark.parametrize("right", RIGHTS)
+def test_no_right_of_the_page_is_too_much(valkey_url: str, right: str) -> None:
+    """Without it something fails, and the message says what, and where to look."""
+    admin: Any = redis.Redis.from_url(valkey_url)
+    admin.execute_command(*(word for word in _documented() if word != right))
+    store = _store(valkey_url)
+    failures = _failures(store, admin)
+    store.close()
+    admin.execute_command("ACL", "DELUSER", "recovery")
+    admin.flushall()  # a script that was stopped midway has given no key its expiry
+    admin.close()
+    assert failures, f"{right} is not needed"
+    assert all("the store's user lacks a right" in failure for failure in failures)
+    assert all("docs/explanation/security.md" in failure for failure in failures)
+    assert right[1:] in " ".join(failures).lower()
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_no_key_of_the_page_is_too_much(redis_url: str, admin: Any, pattern: str) -> None:
+    admin.execute_command(*(word for word in _documented() if word != pattern))
+    store = _store(redis_url)
+    failures = _failures(store, admin)
+    store.close()
+    assert failures, f"{pattern} is not needed"
+    assert all("the store's user lacks a right" in failure for failure in failures)
+    assert not any(PID in failure for failure in failures)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("FLUSHALL",),
+        ("KEYS", "*"),
+        ("SCAN", "0"),
+        ("CONFIG", "GET", "requirepass"),
+        ("MONITOR",),
+        ("SLOWLOG", "GET"),
+        ("ACL", "LIST"),
+        ("DEL", "another"),
+        ("GET", "another"),
+        ("XADD", "another.stream", "*", "a", "b"),
+        ("HGETALL", KEYS.epoch),
+        ("PUBLISH", "socket.io", "x"),
+        ("SUBSCRIBE", "x"),
+        ("EVAL", "return redis.call('GET', 'another')", "0"),
+        ("EVAL", "return redis.call('FLUSHALL')", "0"),
+        ("SCRIPT", "FLUSH"),
+        ("SHUTDOWN",),
+    ],
+    ids=lambda command: " ".join(command)[:40],
+)
+def test_the_user_can_do_nothing_else(redis_url: str, admin: Any, command: tuple[str, ...]) -> None:
+    admin.execute_command(*_documented())
+    user: Any = redis.Redis.from_url(_as_user(redis_url))
+    with pytest.raises(redis.ResponseError, match=r"(?i)permission|NOPERM|ACL failure|user executing"):
+        user.execute_command(*command)
+    user.close()
+
+
+class _Server:
+    """A server whose manager connects as that user."""
+
+    def __init__(self, url: str) -> None:
+        self.manager = AsyncRecoveryManager(_as_user(url), max_len=20, publish_timeout=2.0)
+        self.sio = socketio.AsyncServer(async_mode="asgi", client_manager=self.manager, monitor_clients=False)
+        self.sio.on("connect", self._arrive)
+        self.app = socketio.ASGIApp(self.sio)
+
+    async def _arrive(self, _sid: str, _environ: Any, _auth: Any = None) -> None:
+        pass
+
+
+async def _connected(client: Client, server: _Server) -> None:
+    client.open(WebSocketTransport(server.app))
+
+    async def is_connected() -> bool:
+        return bool(client.is_connected)
+
+    await async_wait_until(is_connected, what="connected")
+
+
+async def _got(client: Client, *numbers: int) -> None:
+    async def has_all() -> bool:
+        return len(client.got("n")) >= len(numbers)
+
+    await async_wait_until(has_all, what=f"{numbers} received")
+    assert client.got("n") == list(numbers)
+
+
+async def test_everything_works_with_these_rights(redis_url: str, admin: Any) -> None:
+    admin.execute_command(*_documented())
+    first, second, client = _Server(redis_url), _Server(redis_url), Client()
+    await _connected(client, first)
+    await first.sio.enter_room(client.sid, "room")
+    await second.sio.save_session(client.sid, {"user": "ann"})
+    await second.sio.emit("n", 1, room="room")
+    await _got(client, 1)
+    client.cut()
+    await second.sio.emit("n", 2, room="room")
+    await _connected(client, second)
+    await _got(client, 1, 2)
+    await _connected(client, first)  # a takeover: the old transport is still open
+    await first.sio.emit("n", 3, room="room")
+    await _got(client, 1, 2, 3)
+    assert client.outcomes == ["fresh", "recovered", "recovered"]
+    assert await second.sio.get_session(client.sid) == {"user": "ann"}
+    for _ in range(100):
+        await first.sio.emit("fill")
+    assert admin.xlen(KEYS.stream) < 110
+    await first.sio.disconnect(client.sid)
+    for server in (first, second):
+        await server.manager.close()
+
+
+async def test_an_emit_without_the_right_to_the_stream_says_so(redis_url: str, admin: Any) -> None:
+    admin.execute_command(*(word for word in _documented() if word != "~socket.io"))
+    manager = AsyncRecoveryManager(_as_user(redis_url), write_only=True)
+    with pytest.raises(PublishError, match=re.escape("docs/explanation/security.md")):
+        await manager.emit("n", 1)
+    await manager.close()
+
+
+class _Nobody:
+    """An operator who does nothing."""
+
+    def __getattr__(self, _name: str) -> Any:
+        return self._do_nothing
+
+    def _do_nothing(self, *_args: object) -> None:
+        pass
+
+
+def test_every_command_of_the_contract_is_tried() -> None:
+    """One that the contract gains must be tried here, too: it may need another right."""
+    known = {kind.__name__ for kind in Command.__subclasses__() if kind.__module__ == Command.__module__}
+    assert {type(command).__name__ for command in _every_command(_Nobody())} == known

@@ -1,0 +1,148 @@
+"""`rediss://`: the store over TLS, and who is refused."""
+
+import socket
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+import trustme
+
+from recovery.commands import Appended, GetStream, Read
+from recovery.errors import StoreError
+from recovery.offsets import ORIGIN
+from recovery.stores.embedded import EmbeddedServer
+from tests.contract.builders import append
+from tests.contract.subject import opened
+
+
+@dataclass(frozen=True)
+class Tls:
+    """A server that speaks TLS on a port of this machine, and the files of its certificate authority."""
+
+    place: str
+    authority: Path
+    other_authority: Path
+    client_certificate: Path
+    certificate_of_another: Path
+
+
+@pytest.fixture(scope="module")
+def tls(redis70_server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tls]:
+    folder = tmp_path_factory.mktemp("tls")
+    authority, other = trustme.CA(), trustme.CA()
+    issued = authority.issue_cert("127.0.0.1", "localhost")
+    files = Tls("", *(folder / f"{name}.pem" for name in ("ca", "other-ca", "client", "another")))
+    authority.cert_pem.write_to_path(files.authority)
+    other.cert_pem.write_to_path(files.other_authority)
+    authority.issue_cert("client@example.org").private_key_and_cert_chain_pem.write_to_path(
+        files.client_certificate
+    )
+    authority.issue_cert("example.org").private_key_and_cert_chain_pem.write_to_path(
+        files.certificate_of_another
+    )
+    certificate, key = folder / "server.pem", folder / "server.key"
+    issued.cert_chain_pems[0].write_to_path(certificate)
+    issued.private_key_pem.write_to_path(key)
+    with redis.Redis.from_url(redis70_server.url) as admin:
+        port = _listen(admin, certificate, key, files.authority)
+        yield replace(files, place=f"127.0.0.1:{port}")
+        admin.config_set("tls-port", 0)
+
+
+def _listen(admin: Any, certificate: Path, key: Path, authority: Path) -> int:
+    for _ in range(10):  # between finding a port and using it somebody else may have taken it
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+        words = ["tls-cert-file", certificate, "tls-key-file", key, "tls-ca-cert-file", authority]
+        try:
+            admin.execute_command("CONFIG", "SET", "bind", "127.0.0.1")
+            admin.execute_command(
+                "CONFIG", "SET", *map(str, words), "tls-auth-clients", "no", "tls-port", port
+            )
+        except redis.ResponseError as error:
+            if "ort" not in str(error):
+                pytest.skip(f"this Redis cannot do TLS: {error}")
+        else:
+            return port
+    raise AssertionError("no port is free")
+
+
+@pytest.fixture(params=("async", "sync"))
+def colour(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def empty(redis70_url: str, tls: Tls) -> Tls:
+    return tls
+
+
+async def test_a_store_over_tls_works(empty: Tls, colour: str) -> None:
+    store = opened(f"rediss://{empty.place}?ssl_ca_certs={empty.authority}", colour)
+    assert isinstance(await store.execute(append(b"a")), Appended)
+    assert len(await store.execute(Read(ORIGIN, 10, 10))) == 2
+    await store.close()
+
+
+async def test_a_client_of_redis_py_lends_its_certificates(empty: Tls, colour: str) -> None:
+    host, _, port = empty.place.partition(":")
+    client: Any = redis.Redis(
+        host=host,
+        port=int(port),
+        ssl=True,
+        ssl_ca_certs=str(empty.authority),
+        ssl_certfile=str(empty.client_certificate),
+        ssl_keyfile=str(empty.client_certificate),
+        ssl_min_version=ssl.TLSVersion.TLSv1_3,
+    )
+    store = opened(client, colour)
+    assert await store.execute(GetStream()) is None
+    await store.close()
+    client.close()
+
+
+@pytest.mark.parametrize(
+    ("scheme", "query"),
+    [
+        ("rediss", ""),
+        ("rediss", "?ssl_ca_certs={other}"),
+        ("redis", ""),
+    ],
+    ids=["an authority that the system does not know", "another authority", "no TLS"],
+)
+async def test_nobody_is_talked_to_who_cannot_be_trusted(
+    empty: Tls, colour: str, scheme: str, query: str
+) -> None:
+    store = opened(f"{scheme}://{empty.place}{query.format(other=empty.other_authority)}", colour)
+    with pytest.raises(StoreError):
+        await store.execute(append(b"a"))
+    await store.close()
+
+
+async def test_a_certificate_for_another_host_is_refused(
+    empty: Tls, colour: str, redis70_server: EmbeddedServer
+) -> None:
+    """Of a right authority, but for somebody else: the name is checked, too."""
+    client: Any = redis.Redis.from_url(redis70_server.url)  # its types are those of both colours at once
+    with client as admin:
+        own = (
+            admin.config_get("tls-cert-file")["tls-cert-file"],
+            admin.config_get("tls-key-file")["tls-key-file"],
+        )
+        _present(admin, empty.certificate_of_another, empty.certificate_of_another)
+        try:
+            store = opened(f"rediss://{empty.place}?ssl_ca_certs={empty.authority}", colour)
+            with pytest.raises(StoreError, match="certificate"):
+                await store.execute(append(b"a"))
+            await store.close()
+        finally:
+            _present(admin, *own)
+
+
+def _present(admin: Any, certificate: Path | str, key: Path | str) -> None:
+    admin.execute_command("CONFIG", "SET", "tls-cert-file", str(certificate), "tls-key-file", str(key))
