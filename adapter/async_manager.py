@@ -307,10 +307,12 @@ class AsyncRecoveryManager(AsyncManager):
     def counters(self) -> Mapping[str, int]:
         """How often this process has met what operators should know of, by the name of its log event.
 
-        ``stream.cut`` (batches), ``entry.skipped`` (entries), ``reader.gap``, ``reader.failed`` and
-        ``client.slow``; one that has not happened is missing. The log says the frequent ones now and then.
+        ``stream.cut`` (batches), ``entry.skipped`` (entries), ``reader.gap``, ``reader.failed``,
+        ``client.slow`` and ``recover.guessing`` (pids that were not looked up); one that has not happened
+        is missing. The log says the frequent ones now and then.
         """
-        return self._process.counts()
+        refused = 0 if self._gate is None else self._gate.guesses.refused
+        return {**self._process.counts(), **({"recover.guessing": refused} if refused else {})}
 
     async def close(self) -> None:
         """Close all connections, write what is left to write, and end all tasks. Harmless when repeated.

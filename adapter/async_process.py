@@ -121,8 +121,8 @@ class AsyncProcess:
         """Whether a change for a client has to go through the stream: it is not connected here.
 
         What is left of a connection that closed does not count, but for its own disconnect handler, which
-        sees the client as it was. Nor does one that is recovered but not accepted yet, but for its own connect
-        handler: if it is not accepted, whoever comes next must find what others have changed.
+        sees the client as it was. Nor does one that is recovered but not accepted yet, but for its own
+        connect handler: if it is not accepted, whoever comes next must find what others have changed.
         """
         client = self.clients.find(namespace, sid)
         if client is None:

@@ -1,5 +1,6 @@
 """Fixtures of all tests."""
 
+from tests.searching import load_profile
 from tests.servers import (
     redis62_server,
     redis62_url,
@@ -17,3 +18,7 @@ __all__ = [
     "valkey_server",
     "valkey_url",
 ]
+
+pytest_plugins = ["recovery.testing.plugin"]  # where this distribution is installed, pytest has it already
+
+load_profile()

@@ -1,137 +1,76 @@
-"""The verdict on each client: what it should have got, against what it got.
+"""The verdict on each client: the account as a history, held against the promise.
 
-Pure: the account goes in, faults come out. The checker trusts only the servers' list of what they
-emitted, never what they say of recoveries.
-
-1. *Lost*: emitted for the client, never received.
-2. *Doubled*: received again; counted once for each repetition.
-3. *Out of order*: received for the first time after a later packet of the same server, or with an offset
-   not above the one before, or under another offset than at another client (not all see one order then).
-4. *Stranger*: received, though it was emitted for others, or by nobody.
+Pure: the account goes in, violations come out. It trusts only the servers' list of what they emitted, never
+what they say of recoveries: for `recovery.testing.checker` each client has one session from the start of the
+demo to its end, however often it came back, and whether it was recovered or not. So a refusal that costs a
+packet counts as a loss.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import StrEnum
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from adapter.demo.ledger import ClientRecord, Ledger
-from adapter.demo.records import Packet, PacketId, Receipt
-from recovery.offsets import ORIGIN, Offset
+from adapter.demo.records import Packet
+from recovery.testing.checker import Kind, Violation, check
+from recovery.testing.history import Accepted, Emitted, History, Received
 
-__all__ = ["Fault", "FaultKind", "find_faults"]
-
-
-class FaultKind(StrEnum):
-    """A way to break the promise."""
-
-    LOST = "lost"
-    DOUBLED = "doubled"
-    DISORDERED = "out of order"
-    STRANGER = "stranger"
+__all__ = ["Counts", "count_kinds", "find_violations"]
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
-    """One packet that one client did not get as promised."""
+class Counts:
+    """How many packets there are of each fault that a person is shown.
 
-    kind: FaultKind
-    client: str
-    packet: PacketId
-    detail: str
+    Attributes:
+        lost: emitted for a client, never received.
+        doubled: received again; once for each repetition.
+        disordered: received after a later one, or in another order than at another client.
+        strangers: received, though emitted for others, or by nobody.
+    """
 
-    def __str__(self) -> str:
-        return f"{self.client}: packet {self.packet} {self.kind}: {self.detail}"
+    lost: int
+    doubled: int
+    disordered: int
+    strangers: int
 
 
-def find_faults(ledger: Ledger) -> list[Fault]:
+def find_violations(ledger: Ledger) -> list[Violation]:
     """Judge every client; an empty list is the promise kept."""
-    faults: list[Fault] = []
-    offsets: dict[PacketId, Offset] = {}
-    for client in ledger.clients.values():
-        received = list(client.receipts)
-        first = _first_receipts(received)
-        faults += _lost(client, ledger.sent, first)
-        faults += _doubled(client, received)
-        faults += _disordered(client, first, offsets)
-        faults += _strangers(client, ledger.sent, first)
-    return faults
-
-
-def _first_receipts(received: list[Receipt]) -> dict[PacketId, Receipt]:
-    first: dict[PacketId, Receipt] = {}
-    for receipt in received:
-        first.setdefault(receipt.packet.id, receipt)
-    return first
-
-
-def _lost(
-    client: ClientRecord, sent: Mapping[PacketId, Packet], first: Mapping[PacketId, Receipt]
-) -> list[Fault]:
-    return [
-        Fault(
-            FaultKind.LOST,
-            client.name,
-            packet.id,
-            f"to {', '.join(packet.to)}, emitted {_moment(client, packet)}",
-        )
-        for packet in sent.values()
-        if packet.id not in first and packet.addresses(client.name, client.rooms)
-    ]
-
-
-def _doubled(client: ClientRecord, received: list[Receipt]) -> list[Fault]:
-    seen: set[PacketId] = set()
-    faults: list[Fault] = []
-    for receipt in received:
-        if receipt.packet.id in seen:
-            faults.append(
-                Fault(
-                    FaultKind.DOUBLED, client.name, receipt.packet.id, f"again under offset {receipt.offset}"
-                )
-            )
-        seen.add(receipt.packet.id)
-    return faults
-
-
-def _disordered(
-    client: ClientRecord, first: Mapping[PacketId, Receipt], offsets: dict[PacketId, Offset]
-) -> list[Fault]:
-    """Compare with this client's own past, and with the offsets that earlier clients saw."""
-    faults: list[Fault] = []
-    newest: dict[str, int] = {}
-    highest = ORIGIN
-    for packet, receipt in first.items():
-        offset = receipt.offset or highest
-        agreed = offsets.setdefault(packet, offset) if receipt.offset else offset
-        if packet.number < newest.get(packet.server, 0):
-            detail = f"after {packet.server}{newest[packet.server]}"
-        elif receipt.offset is not None and offset <= highest:
-            detail = f"offset {offset} after {highest}"
-        elif agreed != offset:
-            detail = f"offset {offset}, at another client {agreed}"
+    sent = {str(packet.id): packet for packet in ledger.sent.values()}
+    found: list[Violation] = []
+    for violation in check(_history(ledger)):
+        if violation.kind is Kind.LOST:
+            client, packet = ledger.clients[violation.client], sent[violation.packet or ""]
+            detail = f"to {', '.join(packet.to)}, emitted {_moment(client, packet)}"
+            found.append(replace(violation, detail=detail))
         else:
-            detail = None
-        if detail is not None:
-            faults.append(Fault(FaultKind.DISORDERED, client.name, packet, detail))
-        newest[packet.server] = max(packet.number, newest.get(packet.server, 0))
-        highest = max(offset, highest)
-    return faults
+            found.append(violation)
+    return found
 
 
-def _strangers(
-    client: ClientRecord, sent: Mapping[PacketId, Packet], first: Mapping[PacketId, Receipt]
-) -> list[Fault]:
-    faults: list[Fault] = []
-    for name, receipt in first.items():
-        packet = sent.get(name)
-        if packet is None:
-            detail = "no server reported it"
-        elif not packet.addresses(client.name, client.rooms):
-            detail = f"to {', '.join(packet.to)}"
-        else:
-            continue
-        faults.append(Fault(FaultKind.STRANGER, client.name, receipt.packet.id, detail))
-    return faults
+def count_kinds(violations: Sequence[Violation]) -> Counts:
+    """Count violations by what a person is shown."""
+    kinds = Counter(violation.kind for violation in violations)
+    lost, doubled = kinds.pop(Kind.LOST, 0), kinds.pop(Kind.DOUBLED, 0)
+    disordered = kinds.pop(Kind.OUT_OF_ORDER, 0) + kinds.pop(Kind.DISAGREEMENT, 0)
+    return Counts(lost, doubled, disordered, strangers=kinds.total())
+
+
+def _history(ledger: Ledger) -> History:
+    history = History(settled=set(ledger.clients))
+    for packet in ledger.sent.values():
+        addressed = (client.name for client in ledger.clients.values() if _is_for(client, packet))
+        history.add(Emitted(str(packet.id), packet.server, packet.number, clients=frozenset(addressed)))
+    for connection, client in enumerate(ledger.clients.values()):
+        history.add(Accepted(client.name, connection, sid=client.name, recovered=False))
+        for receipt in client.receipts:
+            history.add(Received(client.name, connection, str(receipt.packet.id), receipt.offset))
+    return history
+
+
+def _is_for(client: ClientRecord, packet: Packet) -> bool:
+    return packet.addresses(client.name, client.rooms)
 
 
 def _moment(client: ClientRecord, packet: Packet) -> str:

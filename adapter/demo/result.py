@@ -11,9 +11,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from adapter.demo.checker import Fault, FaultKind, find_faults
+from adapter.demo.checker import count_kinds, find_violations
 from adapter.demo.ledger import Ledger
 from adapter.demo.records import Welcomed
+from recovery.testing.checker import Kind, Violation
 
 __all__ = ["Result", "judge", "percentile"]
 
@@ -28,7 +29,7 @@ class Result:
         seconds: of traffic.
         sent: packets emitted by the servers.
         deliveries: packets times the clients that each was for.
-        lost, doubled, disordered, strangers: see `adapter.demo.checker`.
+        lost, doubled, disordered, strangers: see `adapter.demo.checker.Counts`.
         breaks: connections lost.
         recoveries: reconnections that went on with their session.
         moves: those of them that came back to the other server.
@@ -130,8 +131,8 @@ def judge(
             with those that were not.
         problems: what else went wrong.
     """
-    faults = find_faults(ledger)
-    kinds = Counter(fault.kind for fault in faults)
+    violations = find_violations(ledger)
+    counts = count_kinds(violations)
     returns = ledger.returns
     recovered = [visit for visit in returns if visit.recovered]
     times = [visit.recovery_time * 1000 for visit in recovered]
@@ -142,19 +143,19 @@ def judge(
         clients=len(ledger.clients),
         sent=len(ledger.sent),
         deliveries=_deliveries(ledger),
-        lost=kinds[FaultKind.LOST],
-        doubled=kinds[FaultKind.DOUBLED],
-        disordered=kinds[FaultKind.DISORDERED],
-        strangers=kinds[FaultKind.STRANGER],
+        lost=counts.lost,
+        doubled=counts.doubled,
+        disordered=counts.disordered,
+        strangers=counts.strangers,
         breaks=sum(visit.lost is not None for client in ledger.clients.values() for visit in client.visits),
         recoveries=len(recovered),
         moves=_moves(ledger),
         refusals=_refusals(ledger, welcomes),
-        missed=got_back + _lost_while_away(ledger, faults),
+        missed=got_back + _lost_while_away(ledger, violations),
         got_back=got_back,
         p50_ms=percentile(times, 50),
         p99_ms=percentile(times, 99),
-        faults=tuple(map(str, faults)),
+        faults=tuple(map(str, violations)),
         problems=(*problems, *(welcome.problem for welcome in welcomes if welcome.problem is not None)),
     )
 
@@ -193,12 +194,14 @@ def _refusals(ledger: Ledger, welcomes: Sequence[Welcomed]) -> dict[str, int]:
     return dict(Counter(reasons.get(visit.sid) or "recovery is off" for visit in refused).most_common())
 
 
-def _lost_while_away(ledger: Ledger, faults: Sequence[Fault]) -> int:
+def _lost_while_away(ledger: Ledger, violations: Sequence[Violation]) -> int:
     """Count what was lost because a client was away, not on a connection that stayed."""
+    emitted_at = {str(packet.id): packet.at for packet in ledger.sent.values()}
     count = 0
-    for fault in faults:
-        visits = ledger.clients[fault.client].visits
-        at = ledger.sent[fault.packet].at if fault.kind is FaultKind.LOST else math.inf
+    for violation in violations:
+        if violation.kind is not Kind.LOST:
+            continue
+        visits, at = ledger.clients[violation.client].visits, emitted_at[violation.packet or ""]
         count += any(
             before.ended is not None and before.ended <= at <= after.accepted
             for before, after in pairwise(visits)

@@ -100,7 +100,7 @@ class ReplayLog(Generic[F]):
         self._bytes = 0
 
     def lacks(self, offset: Offset) -> bool:
-        """Tell whether no entry stands at an offset up to the last one appended; False if that is unknown."""
+        """Tell whether no entry is at an offset up to the last one appended; False if that is not known."""
         if offset == self.start:
             return self.anchor is not None and self.anchor != offset
         return self.start < offset and not self._entries.holds(offset)

@@ -218,7 +218,7 @@ def _check(
 
 
 def _why_incomplete(needed: Offset, timeout: float) -> Flow[Reason]:
-    """Say why the replay log does not reach back to an offset: the stream does not, or it cannot hold that."""
+    """Say why the replay log does not reach back so far: the stream does not, or it cannot hold so much."""
     state: StreamState | None = yield from insist(GetStream(), timeout=timeout)
     held_by_stream = state is not None and state.first <= needed
     return Reason.REPLAY_TOO_LARGE if held_by_stream else Reason.OFFSET_TRIMMED

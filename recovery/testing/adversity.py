@@ -38,7 +38,7 @@ class Adversity:
         server_options: dict[str, Any],
         settings: dict[str, Any],
     ) -> None:
-        self.loop = VirtualLoop(seed=seed)
+        self.loop = VirtualLoop.make(seed=seed)
         self.servers: dict[str, SimulatedServer] = {}
         self.recorder = Recorder(self.loop.time, self._end)
         self.store = SimulatedStore(self.loop, seed=seed, appended=self._appended)

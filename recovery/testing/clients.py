@@ -143,7 +143,7 @@ class SimulatedClient:
         """Write down an event that was written for nothing."""
         if not isinstance(frame, str) or frame[0] != "4":
             return
-        packet = sio_packet.Packet(encoded_packet=frame[1:])
+        packet: Any = sio_packet.Packet(encoded_packet=frame[1:])
         if packet.packet_type == sio_packet.EVENT:
             args, offset = self._without_offset(packet)
             self._observer.received(self, connection.number, args, offset, heard=False)
@@ -180,11 +180,13 @@ class SimulatedClient:
         elif packet.packet_type == sio_packet.EVENT:
             self._event(connection, packet)
 
-    def _accept(self, connection: Connection, data: dict[str, Any]) -> None:
+    def _accept(self, connection: Connection, data: Any) -> None:
         assert not self.connected, "CONNECT came twice on one connection"
-        pid = data.get("pid", "")
+        pid: str = data.get("pid", "")
         recovered = bool(pid) and pid == self.pid
-        self.sid, self.pid, self.connected = data["sid"], pid, True
+        self.sid = data["sid"]
+        self.pid = pid
+        self.connected = True
         self.outcomes.append("recovered" if recovered else "fresh")
         self._observer.accepted(self, connection.number, recovered=recovered)
 

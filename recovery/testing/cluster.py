@@ -3,8 +3,8 @@
 The servers are real: `socketio.AsyncServer` with `AsyncRecoveryManager`, all of them. What is simulated is
 what lies around them: time, randomness, the network, and what befalls a process or a store.
 
-Methods are ordinary functions. Each lets as much virtual time pass as it needs, and no more; `advance` lets it
-pass for its own sake. What happened stands in `history`, for `recovery.testing.checker`.
+Methods are ordinary functions. Each lets as much virtual time pass as it needs, and no more; `advance` lets
+it pass for its own sake. What happened stands in `history`, for `recovery.testing.checker`.
 """
 
 import random
@@ -116,8 +116,10 @@ class SimulatedCluster(Adversity):
         return done
 
     def reunite(self, patience: float = _PATIENCE) -> bool:
-        """Bring all clients to some server, also those that were refused or disconnected, or whose connection
-        is silent; nothing is in their way any more. False if one is not connected within `patience` seconds.
+        """Bring all clients to some server; False if one is not there within `patience` seconds.
+
+        Those that were refused or disconnected, and those whose connection is silent, connect anew. Connect
+        handlers let them in at once.
         """
         end = self.time + patience
         for client in self.clients.values():

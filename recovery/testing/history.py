@@ -164,6 +164,13 @@ Event: TypeAlias = Emitted | Accepted | Received | MembershipChanged | Dropped |
 class History:
     """What happened, in order.
 
+    >>> history = History(settled={"ann"})
+    >>> history.add(Accepted("ann", connection=1, sid="a", recovered=False))
+    >>> history.add(Emitted("one", "server", 1, clients=frozenset({"ann"})))
+    >>> history.add(Received("ann", connection=1, packet="one"))
+    >>> len(history.events)
+    3
+
     Attributes:
         events: the records.
         settled: clients that were connected at the end, and had time to receive everything: to them nothing

@@ -8,33 +8,35 @@ import random
 from collections.abc import Callable, Sequence
 
 from recovery.settings import SettingsOptions
-from recovery.testing.cluster import Drop
-from recovery.testing.plans import Plan
-from recovery.testing.steps import (
-    Come,
+from recovery.testing.calamities import (
     Crash,
     CutOff,
     DeleteStream,
-    Disconnect,
-    Emit,
-    Enter,
-    Exit,
     FailCommands,
     FailOver,
     Freeze,
     JumpClock,
     Lag,
-    Leave,
-    Lose,
     Restart,
-    SaveSession,
-    Shut,
     ShutDown,
     StallStore,
-    Step,
-    StopReading,
     StopReplication,
     Trim,
+)
+from recovery.testing.cluster import Drop
+from recovery.testing.plans import Plan
+from recovery.testing.steps import (
+    Come,
+    Disconnect,
+    Emit,
+    Enter,
+    Exit,
+    Leave,
+    Lose,
+    SaveSession,
+    Shut,
+    Step,
+    StopReading,
     Wait,
 )
 from recovery.testing.storage import Fate

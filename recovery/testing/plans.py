@@ -11,7 +11,7 @@ faults are healed, all clients come back, everybody gets what is owed, and leave
 
 import logging
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,7 +26,7 @@ from recovery.testing.servers import Application, example_application
 from recovery.testing.steps import Step
 from recovery.testing.verdicts import find_untrue_refusals
 
-__all__ = ["Outcome", "Plan", "Problem", "run"]
+__all__ = ["Outcome", "Plan", "Problem", "errors_logged", "finish", "open_cluster", "run"]
 
 _PATIENCE = 60.0  # seconds of virtual time within which everybody has to be back, and to have everything
 
@@ -101,20 +101,30 @@ class Outcome:
 
 def run(plan: Plan, *, application: Application = example_application) -> Outcome:
     """Run a plan and judge what came of it."""
-    with _errors_logged() as logged, _open(plan, application) as cluster:
+    with errors_logged() as logged, open_cluster(plan, application) as cluster:
         try:
             for step in plan.steps:
                 step.do(cluster)
-            problems = _end_well(cluster)
         except Exception as exc:  # noqa: BLE001 - a defect of what is simulated, and to be shortened, too
-            problems = [Problem("failed", f"the simulation failed: {exc!r}")]
-        problems += [Problem(each.kind, str(each)) for each in check(cluster.history)]
-        problems += _judge(cluster, notice=sum(plan.ping))
-        problems += [Problem("logged", f"logged: {message}") for message in logged]
-        return _outcome(cluster, problems)
+            return _judge_all(plan, cluster, [_failed(exc)], logged)
+        return finish(plan, cluster, logged)
 
 
-def _open(plan: Plan, application: Application) -> SimulatedCluster:
+def finish(plan: Plan, cluster: SimulatedCluster, logged: Sequence[str]) -> Outcome:
+    """End well whatever was done to the cluster of a plan, and judge it.
+
+    Args:
+        logged: what `errors_logged` has collected.
+    """
+    try:
+        problems = _end_well(cluster)
+    except Exception as exc:  # noqa: BLE001 - as in `run`
+        problems = [_failed(exc)]
+    return _judge_all(plan, cluster, problems, logged)
+
+
+def open_cluster(plan: Plan, application: Application = example_application) -> SimulatedCluster:
+    """Make the servers and clients of a plan; none of its steps is done."""
     ping_interval, ping_timeout = plan.ping
     cluster = SimulatedCluster(
         servers=plan.servers,
@@ -148,6 +158,19 @@ def _end_well(cluster: SimulatedCluster) -> list[Problem]:
         for name, server in cluster.servers.items()
         for table, left in residue(server).items()
     ]
+
+
+def _failed(exc: Exception) -> Problem:
+    return Problem("failed", f"the simulation failed: {exc!r}")
+
+
+def _judge_all(
+    plan: Plan, cluster: SimulatedCluster, problems: Sequence[Problem], logged: Sequence[str]
+) -> Outcome:
+    found = [*problems, *(Problem(each.kind, str(each)) for each in check(cluster.history))]
+    found += _judge(cluster, notice=sum(plan.ping))
+    found += [Problem("logged", f"logged: {message}") for message in logged]
+    return _outcome(cluster, found)
 
 
 def _judge(cluster: SimulatedCluster, *, notice: float) -> list[Problem]:
@@ -190,7 +213,7 @@ class _Errors(logging.Handler):
 
 
 @contextmanager
-def _errors_logged() -> Generator[list[str]]:
+def errors_logged() -> Generator[list[str]]:
     """What is logged as an error by this library, python-socketio and asyncio, within a block."""
     handler = _Errors()
     root: Any = logging.getLogger()

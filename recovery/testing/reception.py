@@ -131,11 +131,11 @@ class Reception:
                 Kind.BEFORE_SESSION,
                 f"the session {session.first.sid} began after {session.first.after}",
             )
-        elif ended is not None and packet.first > ended:
-            kind, detail = Kind.AFTER_END, f"the session was ended by {ended}"
         elif newer is not None and ORIGIN < newer.accepted.by < packet.first:
             kind = Kind.OLD_CONNECTION
             detail = f"{_named(connection)}, but {_named(newer)} owned the session by {newer.accepted.by}"
+        elif ended is not None and packet.first > ended:
+            kind, detail = Kind.AFTER_END, f"the session was ended by {ended}"
         elif (
             not packet.emitted.recoverable and connection.number and packet.last <= connection.accepted.after
         ):

@@ -1,4 +1,4 @@
-"""Writes down the history of a simulated cluster: what the checker needs, and nothing that it should not trust.
+"""Writes down the history of a simulated cluster: what the checker needs, and nothing that it may not trust.
 
 Where a packet stands in the stream is known from the store. When a change of rooms took effect is known only
 to lie between two offsets: after all that the server had read or seen confirmed when it was called, and
@@ -258,7 +258,7 @@ class Recorder:
         if not heard and connection not in self._accepted:
             return
         place = _offset_or_none(offset)
-        name = args[1] if len(args) > 1 and args[1] in self._packets else f"{args[0]}@{place}"
+        name = args[1] if len(args) > 1 and str(args[1]) in self._packets else f"{args[0]}@{place}"
         if place is None and offset is not None:
             self.wrong.append(f"{client.name} got {args} with {offset!r} in place of an offset")
         if heard and place is not None:

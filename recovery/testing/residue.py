@@ -12,7 +12,8 @@ __all__ = ["residue"]
 
 def residue(server: SimulatedServer) -> dict[str, Any]:
     """Tables of a server that are not empty, by name: of python-socketio and of ours."""
-    manager, process, gate = server.manager, server.manager._process, server.manager._gate
+    process, gate = server.manager._process, server.manager._gate
+    manager: Any = server.manager  # python-socketio ships no types
     dispatcher = process.runtime.dispatcher
     tables: dict[str, Any] = {
         "rooms": manager.rooms,

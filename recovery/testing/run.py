@@ -1,7 +1,7 @@
 """Runs many simulated histories and reports: ``python -m recovery.testing.run --seeds 0:1000 --jobs 2``.
 
-Each seed is one plan (`recovery.testing.planning`). The exit status is 1 if anything was found; each finding is
-printed with its seed and a story as short as it could be made.
+Each seed is one plan (`recovery.testing.planning`). The exit status is 1 if anything was found; findings are
+printed with their seeds, and told as stories as short as they could be made.
 """
 
 import argparse

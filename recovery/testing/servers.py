@@ -1,4 +1,4 @@
-"""A server of a simulated cluster: a real `socketio.AsyncServer` with the real manager, in a process of its own."""
+"""A server of a simulated cluster: a real `socketio.AsyncServer` with the real manager, in a process."""
 
 import asyncio
 import contextlib
@@ -146,7 +146,8 @@ class _Manager(AsyncRecoveryManager):
 
     async def begin(self) -> None:
         """Make the runtime, in the running loop."""
-        self._begun = self._process.runtime is not None
+        _ = self._process.runtime
+        self._begun = True
 
     def reads_from(self) -> Offset:
         """Where its reader is."""
@@ -194,7 +195,7 @@ def example_application(sio: Any) -> None:
             await asyncio.sleep(wishes["delay"])
         return not wishes.get("refuse")
 
-    async def disconnect(sid: str, reason: str) -> None:
+    async def disconnect(_sid: str, _reason: str) -> None:
         await asyncio.sleep(0.001)  # a handler takes its time
 
     sio.on("connect", connect)

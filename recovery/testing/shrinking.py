@@ -1,4 +1,4 @@
-"""Shortens a plan that fails, so that its story can be read: "delta debugging" (Zeller, 1999), kept simple."""
+"""Shortens a plan that fails, so that its story can be read: a simple "delta debugging" (Zeller, 1999)."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -10,17 +10,16 @@ goes on.
 """
 
 import asyncio
-import contextvars
 import random
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
 from recovery.commands import Append, Appended, Command, Read
 from recovery.errors import StoreError, StoreUnavailableError
-from recovery.offsets import ORIGIN, Offset
+from recovery.offsets import ORIGIN
 from recovery.stores.memory_state import MemoryState
 from recovery.testing.loop import VirtualLoop
 from recovery.testing.network import Pace

@@ -83,7 +83,7 @@ class _Judge:
                 return False
 
     def _window_passed(self, attempt: Attempt, answered: float, *, times: int = 1) -> bool:
-        """Whether so many windows have passed on the store's clock; or it could not be written for so long."""
+        """Whether so many windows have passed on the store's clock, or it could not be written so long."""
         left = attempt.asked_at if attempt.left_at is None else attempt.left_at
         window = self._settings.max_disconnection_duration * times
         if self._faults.store_time(left, answered) >= window - self._notice:

@@ -67,6 +67,9 @@ _PROMISES = {
 class Violation:
     """One packet that one client did not get as promised.
 
+    >>> print(Violation(Kind.DOUBLED, "ann", "one", Offset(1, 0), "again on connection 2", Namespace("/")))
+    ann: packet one at 1-0 doubled: again on connection 2
+
     Attributes:
         client: its name; empty if no single client is concerned.
         packet: its name; None if no packet is concerned.
@@ -94,7 +97,12 @@ class Violation:
 
 
 def explain(violations: Sequence[Violation]) -> str:
-    """Return violations as text: how many of each kind, and the first of them."""
+    """Return violations as text: how many of each kind, and the first of them.
+
+    >>> print(explain([Violation(Kind.LOST, "ann", "one", None, "number 1 of server", Namespace("/"))]))
+    1 x lost (P1 exactly once)
+      ann: packet one lost: number 1 of server
+    """
     if not violations:
         return "nothing lost, doubled, out of order or strange"
     by_kind: defaultdict[Kind, list[Violation]] = defaultdict(list)

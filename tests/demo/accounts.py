@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 
 from adapter.demo.ledger import Ledger
-from adapter.demo.records import EVERYONE, Packet, PacketId, Receipt
+from adapter.demo.records import EVERYONE, Packet, Receipt
 from recovery.offsets import Offset
 
-__all__ = ["Account", "ids", "packet"]
+__all__ = ["Account", "packet"]
 
 
 def packet(
@@ -53,8 +53,3 @@ class Account:
         self.ledger.note_returning(client, began)
         sid = f"sid-{client}" if recovered else f"sid-{client}-{accepted}"
         self.ledger.note_accepted(client, server, sid, accepted, recovered=recovered)
-
-
-def ids(*numbers: int) -> set[PacketId]:
-    """Names of packets of server A."""
-    return {PacketId("A", number) for number in numbers}

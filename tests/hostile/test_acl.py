@@ -10,11 +10,12 @@ import socketio
 
 from adapter import AsyncRecoveryManager
 from recovery.commands import Command, GetStream, OpenStream, Read, ReadBack, RenewStream, Store
+from recovery.deadlines import BurySession, DueSessions, NoteDeadline
 from recovery.errors import PublishError, StoreError
 from recovery.offsets import ORIGIN, Offset
-from recovery.records import Epoch, HolderState
+from recovery.records import Epoch, HolderState, Pid
 from recovery.stores import open_store
-from tests.contract.builders import PID, append, claim, save
+from tests.contract.builders import PID, append, claim, expire, save
 from tests.contract.subject import KEYS
 from tests.docs.pages import DOCS, blocks
 from tests.interleavings.client import Client
@@ -26,9 +27,9 @@ _PASSWORD = "a-password"
 
 
 def _documented() -> list[str]:
-    """The words of the command on the page."""
-    [block] = [block for block in blocks(_PAGE) if (block.language, block.name) == ("text", "acl")]
-    return block.text.replace("PASSWORD", _PASSWORD).split()
+    """The words of the command on the page, those for `session_expired` among them."""
+    named = {block.name: block.text for block in blocks(_PAGE) if block.language == "text"}
+    return f"{named['acl']} {named['acl-expiry']}".replace("PASSWORD", _PASSWORD).split()
 
 
 RIGHTS = [word for word in _documented() if word.startswith("+")]
@@ -79,6 +80,17 @@ def _every_command(admin: Any) -> Iterator[Command[Any]]:
     admin.expire(KEYS.claim(PID), 60)
     yield claim()
     admin.delete(KEYS.claim(PID))
+    yield from _commands_of_expiry()
+
+
+def _commands_of_expiry() -> Iterator[Command[Any]]:
+    """What is asked for the setting ``session_expired``."""
+    yield save(create=True, ttl_ms=1, linger_ms=60_000, keep_ms=60_000)
+    yield NoteDeadline(PID, 0, 60_000)
+    yield NoteDeadline(Pid("ended"), None, 60_000)
+    yield DueSessions(10, 1000)
+    yield expire(grace_ms=0)
+    yield BurySession(PID, 2, 60_000)
 
 
 def _failures(store: Store, admin: Any) -> list[str]:
@@ -233,5 +245,6 @@ class _Nobody:
 
 def test_every_command_of_the_contract_is_tried() -> None:
     """One that the contract gains must be tried here, too: it may need another right."""
-    known = {kind.__name__ for kind in Command.__subclasses__() if kind.__module__ == Command.__module__}
+    contract = {Command.__module__, NoteDeadline.__module__}
+    known = {kind.__name__ for kind in Command.__subclasses__() if kind.__module__ in contract}
     assert {type(command).__name__ for command in _every_command(_Nobody())} == known

@@ -51,7 +51,7 @@ async def test_a_transport_that_guesses_gets_nothing_looked_up_any_more(
     assert server.manager.outcomes == {Reason.SESSION_UNKNOWN.value: MOST_GUESSES + 30}
     said = [record for record in caplog.records if getattr(record, "event", "") == "recover.guessing"]
     assert [record.levelno for record in said] == [logging.WARNING]
-    assert server.gate.guesses.refused == 30
+    assert server.manager.counters == {"recover.guessing": 30}
     await world.connect(victim, server)
     assert victim.outcomes == ["fresh", "recovered"]
 

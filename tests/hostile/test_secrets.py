@@ -16,7 +16,7 @@ from recovery.sessions import decode_session, encode_session
 from recovery.stores import open_async_store
 from recovery.stores.memory import MemoryState
 from recovery.stores.redis.keys import Keys
-from recovery.stores.redis.protocol import Call, Script
+from recovery.stores.redis.protocol import Call, Script, batch, exchange
 from recovery.stores.redis.scripts import ScriptName
 from tests.hostile.poison import poison_claim
 from tests.interleavings.client import Client
@@ -254,6 +254,18 @@ async def test_no_error_of_a_redis_store_shows_the_pid(redis_url: str) -> None:
     assert any("Error" in text for text in shown)
     assert not _shown([PID], "\n".join(shown))
     hand.close()
+
+
+def test_a_reply_that_nobody_can_read_is_not_shown() -> None:
+    """It may hold a session, whose pid base64 does not hide."""
+    value = encode_session(_session())
+    rounds = batch([exchange(_claim(), Keys("socket.io", "sio:session:"))], set())
+    next(rounds)
+    with pytest.raises(StopIteration) as done:
+        rounds.send([[1, 2, value, b"1-0", b"\xff", b"live", 0]])
+    [error] = done.value.value
+    assert isinstance(error, StoreError)
+    assert not _shown([PID], f"{error!r} {error} {error.__cause__!r}")
 
 
 async def test_the_parts_that_are_looked_for_would_be_found() -> None:

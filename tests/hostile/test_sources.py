@@ -11,8 +11,9 @@ from tests.quality.repository import relative, shipped_sources
 
 _MODULES = frozenset(
     {"pickle", "cPickle", "_pickle", "pickletools", "marshal", "shelve", "dill", "cloudpickle", "jsonpickle"}
-    | {"joblib", "yaml", "code", "codeop", "imp"}
+    | {"joblib", "yaml", "codeop"}
 )
+_PICKLES = frozenset({"pickle", "cPickle", "_pickle", "marshal", "shelve"})  # as attributes of anything
 _CALLS = frozenset({"eval", "exec", "compile", "__import__"})
 _METHODS = frozenset({"__reduce__", "__reduce_ex__", "__setstate__", "__getstate__"})
 
@@ -26,7 +27,7 @@ def _offences(module: ast.Module) -> Iterator[tuple[int, str]]:
             yield from ((node.lineno, name) for name in names if _is_forbidden(name))
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _CALLS:
             yield node.lineno, node.func.id
-        elif isinstance(node, ast.Attribute) and (node.attr in _METHODS or node.attr in _MODULES):
+        elif isinstance(node, ast.Attribute) and (node.attr in _METHODS or node.attr in _PICKLES):
             yield node.lineno, node.attr
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in _MODULES:
             yield node.lineno, node.value  # as `importlib.import_module` takes it

@@ -2,7 +2,7 @@
 
 After a failover that lost writes, the servers that knew the lost entries notice when they read again. A
 server that did not know them let a client in whose last packet was among them, as soon as another emit had
-moved the stream's end above it. What was lost with that packet (a room that was left, say) was back then.
+moved the stream's end above it. What else was lost with it (a room that was left, say) was back then.
 """
 
 from collections.abc import AsyncIterator, Callable

@@ -86,7 +86,7 @@ MUTANTS = (
     ),
     Mutant(
         "an old claim may write",
-        "recovery/stores/memory_state.py",
+        "recovery/stores/memory_claims.py",
         "if command.number < claim.number or command.owner != claim.owner:",
         "if False:",
     ),
@@ -124,8 +124,8 @@ MUTANTS = (
         "own packets are delivered at once",
         "adapter/async_manager.py",
         "            await runtime.publish(draft)\n\n    async def can_disconnect",
-        "            self._deliver_here(name, args, audience, None)\n            await runtime.publish(draft)\n\n"
-        "    async def can_disconnect",
+        "            self._deliver_here(name, args, audience, None)\n"
+        "            await runtime.publish(draft)\n\n    async def can_disconnect",
     ),
     Mutant(
         "a connection that has ended is saved as if it had read on",

@@ -2,22 +2,9 @@
 
 import pytest
 
+from recovery.testing.calamities import CutOff, Freeze, Lag, Trim
 from recovery.testing.plans import Plan, run
-from recovery.testing.steps import (
-    Come,
-    CutOff,
-    Disconnect,
-    Emit,
-    Enter,
-    Exit,
-    Freeze,
-    Lag,
-    Leave,
-    Lose,
-    Step,
-    Trim,
-    Wait,
-)
+from recovery.testing.steps import Come, Disconnect, Emit, Enter, Exit, Leave, Lose, Step, Wait
 
 _FOUND: dict[str, tuple[Step, ...]] = {
     "a room entered while the connect handler runs, and the client comes once more": (

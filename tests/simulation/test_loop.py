@@ -11,7 +11,7 @@ from recovery.testing.loop import Deadlock, VirtualLoop
 
 @pytest.fixture
 def loop() -> VirtualLoop:
-    return VirtualLoop(seed=1)
+    return VirtualLoop.make(seed=1)
 
 
 def test_time_passes_without_waiting(loop: VirtualLoop) -> None:
@@ -136,7 +136,7 @@ def test_randomness_is_the_loops_inside_and_real_outside(loop: VirtualLoop) -> N
         return secrets.token_hex(8) + secrets.token_urlsafe(8)
 
     def drawn(seed: int) -> str:
-        result: str = VirtualLoop(seed=seed).run_until_complete(draw())
+        result: str = VirtualLoop.make(seed=seed).run_until_complete(draw())
         return result
 
     assert drawn(1) == drawn(1)

@@ -4,10 +4,11 @@ from typing import Any
 
 import socketio
 
+from recovery.testing.calamities import Crash
 from recovery.testing.planning import make_plan
 from recovery.testing.plans import Outcome, Plan, Problem, run
 from recovery.testing.shrinking import shrink
-from recovery.testing.steps import Come, Crash, Emit, Leave, Lose, Step, Wait
+from recovery.testing.steps import Come, Emit, Leave, Lose, Step, Wait
 
 _STEPS: tuple[Step, ...] = (
     Come("anna", "s1"),

@@ -51,6 +51,6 @@ async def test_who_waits_behind_a_batch_that_fails_does_not_wait_as_long_again(
         await settle()
         for write in writes:
             assert isinstance(write.exception(), SaveError)
-        assert store.sent["second"] == store.sent["third"] == 1
+        assert store.sent[pids[1]] == store.sent[pids[2]] == 1
         store.is_back = True
         assert await writer.write(save(pid=Pid("first"))) == Saved()
