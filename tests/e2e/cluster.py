@@ -111,10 +111,6 @@ class HostProcess:
             raise ServerError(answer["error"])
         return decode(answer["ok"])
 
-    async def shift_clock(self, seconds: float) -> None:
-        """Let its wall clock be off by so much from now on."""
-        await self.ask("shift_clock", seconds=seconds)
-
     def output(self) -> str:
         """Return what the process wrote to its standard error so far."""
         return Path(self._output.name).read_text(errors="replace")

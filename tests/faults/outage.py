@@ -21,10 +21,23 @@ from recovery.stores.redis import connections, store
 from tests.faults.proxy import Proxy
 from tests.faults.redis_process import RedisProcess
 from tests.interleavings.client import Client
-from tests.interleavings.harness import Server
+from tests.interleavings.harness import Server, settle
 from tests.interleavings.transports import WebSocketTransport
 
-__all__ = ["STREAM", "Node", "Outage", "open_outage", "ordered_once", "short_timeouts", "until"]
+__all__ = [
+    "STREAM",
+    "Node",
+    "Outage",
+    "came_back",
+    "claim_of",
+    "ids",
+    "open_outage",
+    "ordered_once",
+    "session_of",
+    "short_timeouts",
+    "until",
+    "works",
+]
 
 STREAM = "socket.io"
 T = TypeVar("T")
@@ -219,3 +232,41 @@ def ordered_once(client: Client, name: str) -> list[Any]:
     assert offsets == sorted(set(offsets)), "offsets do not rise"
     got: list[Any] = client.got(name)
     return got
+
+
+def ids(outage: Outage) -> list[tuple[int, ...]]:
+    return [tuple(map(int, id_.split("-"))) for id_, _ in outage.redis.client.xrange(STREAM)]
+
+
+def session_of(client: Client) -> str:
+    return f"sio:session:{client.pid}"
+
+
+def claim_of(client: Client) -> str:
+    return f"{{{session_of(client)}}}:claim"
+
+
+async def came_back(outage: Outage, client: Client, node: Node) -> str:
+    """Cut a client's connection, bring it back, and return what became of it."""
+    client.cut()
+    await settle()
+    await outage.connect(client, node)
+    outcome: str = client.outcomes[-1]
+    return outcome
+
+
+async def works(outage: Outage, client: Client, nodes: list[Node]) -> None:
+    """All is well: packets arrive, and a client that was away recovers, on any server."""
+    marks = [object() for _ in nodes]
+    already = len(client.got("works"))
+    for place, node in enumerate(nodes):
+        await node.sio.emit("works", place)
+    await until(lambda: client.got("works")[already:] == list(range(len(marks))), "packets arrive")
+    for node in nodes:
+        client.cut()
+        await settle()
+        await nodes[0].sio.emit("works", "away")
+        await outage.connect(client, node)
+        assert client.outcomes[-1] == "recovered"
+        await until(lambda: client.got("works")[-1] == "away")
+    assert client.got("works")[already:] == [*range(len(nodes)), *["away"] * len(nodes)]

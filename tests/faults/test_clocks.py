@@ -17,8 +17,8 @@ WINDOW_MS = 1000 * FAULTY_SETTINGS["max_disconnection_duration"]
 
 
 async def _set_apart(cluster: Nodes) -> None:
-    await cluster.first.host.shift_clock(-5 * HOUR)
-    await cluster.last.host.shift_clock(7 * HOUR)
+    await cluster.first.host.ask("shift_clock", seconds=-5 * HOUR)
+    await cluster.last.host.ask("shift_clock", seconds=7 * HOUR)
 
 
 async def test_clients_go_between_servers_whose_clocks_are_half_a_day_apart(
@@ -54,10 +54,10 @@ async def test_a_clock_that_jumps_under_traffic_costs_nothing(
     clients = await cluster.travellers(6)
     await cluster.last.flood("last", interval=0.005)
     await until_more(clients)
-    await cluster.first.host.shift_clock(jump)
+    await cluster.first.host.ask("shift_clock", seconds=jump)
     for _ in range(3):
         await until_more(clients)
-    await cluster.first.host.shift_clock(0)
+    await cluster.first.host.ask("shift_clock", seconds=0)
     await until_more(clients)
     count = await cluster.last.stop_flood("last")
     assert_stored(await assert_whole(cluster, store_url, clients), "last", count)
