@@ -8,13 +8,24 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
+from math import inf
 from typing import Any, Generic, Protocol, TypeVar
 
 from recovery.aio.publisher import Publisher
 from recovery.aio.session_writer import SessionWriter
 from recovery.aio.tasks import end_tasks
 from recovery.aio.waits import Positions, Releases
-from recovery.commands import Appended, AsyncStore, Command, Flow, OpenStream, RenewStream
+from recovery.commands import (
+    Appended,
+    AsyncStore,
+    Claimed,
+    ClaimRefused,
+    Command,
+    Flow,
+    OpenStream,
+    ReadBack,
+    RenewStream,
+)
 from recovery.core.control import Release
 from recovery.core.dispatcher import Dispatcher
 from recovery.core.effects import Effect
@@ -27,9 +38,19 @@ from recovery.entries import PayloadCodec
 from recovery.errors import PublishError, StoreError, StoreUnavailableError
 from recovery.flows.backfill import complete_log
 from recovery.flows.pace import Pace
-from recovery.flows.reading import Batch, read_on
-from recovery.flows.steps import AwaitPosition, AwaitRelease, Clock, CompleteLog, Pause, Publish, Vacate
+from recovery.flows.reading import Batch, is_lost, read_on
+from recovery.flows.steps import (
+    AwaitPosition,
+    AwaitRelease,
+    Claim,
+    Clock,
+    CompleteLog,
+    Pause,
+    Publish,
+    Vacate,
+)
 from recovery.offsets import Offset
+from recovery.reasons import Reason
 from recovery.records import Draft, Epoch, ServerId, StreamState
 from recovery.settings import Settings
 
@@ -39,6 +60,7 @@ F = TypeVar("F")
 F_contra = TypeVar("F_contra", contravariant=True)
 logger = logging.getLogger("recovery.runtime")
 
+_DOUBT_EVERY = 10.0  # seconds; a proxy may lead to another server, and hold our connections open
 _PAUSE_AFTER_ERROR = 0.1  # seconds between two attempts to read while the store is away
 _SKIPS_SAID_EVERY = 60.0  # seconds after which a cause of leaving entries out is logged as if it were new
 
@@ -170,8 +192,10 @@ class Runtime(Generic[F]):
         await self._store.close()
 
     async def _run(self) -> None:
-        doubtful = True
+        proven = -inf  # when continuity was proven last
         while True:
+            now = asyncio.get_running_loop().time()
+            doubtful = now - proven >= _DOUBT_EVERY
             try:
                 if not self._opened.done():
                     await self._open()
@@ -179,10 +203,10 @@ class Runtime(Generic[F]):
             except StoreError as exc:
                 if self._is_news("reader.failed"):
                     logger.warning("cannot read the stream: %s", exc, extra={"event": "reader.failed"})
-                doubtful = True
+                proven = -inf
                 await asyncio.sleep(_PAUSE_AFTER_ERROR)
                 continue
-            doubtful = False
+            proven = now if doubtful else proven
             if self.tally.over("reader.failed"):
                 logger.info("the stream is read again", extra={"event": "reader.resumed"})
             try:
@@ -262,6 +286,7 @@ class Runtime(Generic[F]):
             Publish: self._publish,
             AwaitPosition: self._await_position,
             AwaitRelease: self._await_release,
+            Claim: self._claim,
             CompleteLog: self._complete_log,
             Vacate: self._vacate,
         }
@@ -271,6 +296,19 @@ class Runtime(Generic[F]):
 
     async def _pause(self, step: Pause) -> None:
         await asyncio.sleep(step.seconds)
+
+    async def _claim(self, step: Claim) -> Claimed | ClaimRefused:
+        edge = self.dispatcher.edge
+        commands: list[Command[Any]] = [step.command, ReadBack(edge, 1)]
+        replies: list[Any] = await self._store.execute_many(commands)
+        for reply in replies:
+            if isinstance(reply, StoreError):
+                raise reply
+        claimed: Claimed | ClaimRefused
+        claimed, newest = replies
+        if isinstance(claimed, Claimed) and is_lost(edge, newest):
+            return ClaimRefused(Reason.EPOCH_CHANGED, f"the stream has lost the entry {edge}")
+        return claimed
 
     async def _publish(self, step: Publish) -> Offset:
         return await self._publisher.publish(step.draft)

@@ -32,7 +32,7 @@ from recovery.core.replay import find_missed
 from recovery.drafts import Drafts
 from recovery.errors import MalformedError, StoreError
 from recovery.flows.insisting import insist
-from recovery.flows.steps import AwaitPosition, AwaitRelease, CompleteLog, Publish, Vacate
+from recovery.flows.steps import AwaitPosition, AwaitRelease, Claim, CompleteLog, Publish, Vacate
 from recovery.offsets import Offset
 from recovery.reasons import Reason
 from recovery.records import (
@@ -138,7 +138,7 @@ def _recover(
 ) -> Flow[Connection[F] | Reason]:
     server, bound = dispatcher.server, settings.max_session_bytes
     command = ClaimSession(pid, newcomer.namespace, newcomer.identity, epoch, server, newcomer.nonce, bound)
-    reply: Claimed | ClaimRefused = yield from insist(command, timeout=settings.publish_timeout)
+    reply: Claimed | ClaimRefused = yield from insist(Claim(command), timeout=settings.publish_timeout)
     if isinstance(reply, ClaimRefused):
         if reply.detail:
             logger.warning("no recovery: %s", reply.detail, extra={"event": "recover.failed"})

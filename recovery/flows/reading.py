@@ -12,13 +12,14 @@ entry that this server has read or published must still be there. If it is not, 
 stream gets a new epoch: nobody can recover what may have been lost, and everybody is told.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from recovery.commands import Flow, GetStream, Read, ReadBack, RenewStream
 from recovery.offsets import Offset
 from recovery.records import Entry, StreamState
 
-__all__ = ["Batch", "read_on"]
+__all__ = ["Batch", "is_lost", "read_on"]
 
 _SHORTEST_CAP = 100
 """Entries in a batch from which on it is doubted: no server in the cluster may cap the stream below that,
@@ -66,9 +67,18 @@ def read_on(
     newest_known: tuple[Entry, ...] = ()
     if doubtful:  # before the state: whatever is trimmed between the two makes a gap, not a loss
         newest_known = yield ReadBack(renewal.lost, 1)
-    lost = len(newest_known) > 0 and newest_known[0].offset != renewal.lost
     state: StreamState | None = yield GetStream()
-    if state is None or lost:
+    if state is None or is_lost(renewal.lost, newest_known):
         renewed: StreamState = yield renewal
         return Batch(entries, renewed, gap=True)
     return Batch(entries, state, gap=state.first > after or state.last < after)
+
+
+def is_lost(known: Offset, newest: Sequence[Entry]) -> bool:
+    """Tell whether the stream has lost an entry that it is known to have had.
+
+    Args:
+        newest: the newest entry at or before the known one, if there is any. Where there is none it was
+            trimmed with all before it, which is no loss.
+    """
+    return len(newest) > 0 and newest[0].offset != known

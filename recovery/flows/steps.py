@@ -6,13 +6,14 @@ colour; the runtime performs them.
 
 from dataclasses import dataclass
 
-from recovery.commands import Command
+from recovery.commands import Claimed, ClaimRefused, ClaimSession, Command
 from recovery.offsets import Offset
 from recovery.records import Draft, ExpiredSession, Namespace, Pid, Sid
 
 __all__ = [
     "AwaitPosition",
     "AwaitRelease",
+    "Claim",
     "Clock",
     "CompleteLog",
     "FreeHands",
@@ -34,6 +35,17 @@ class Pause(Command[None]):
     """Let `seconds` pass."""
 
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Claim(Command[Claimed | ClaimRefused]):
+    """Claim a session, and see in the same round trip that the stream has the last entry known here.
+
+    If it has lost that, the claim is refused with `Reason.EPOCH_CHANGED`: what else was lost with it (that
+    the session was ended, say) nobody can tell, and the reader may not have noticed yet.
+    """
+
+    command: ClaimSession
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import pytest
 from recovery.commands import Append, Read
 from recovery.offsets import Offset
 from recovery.reasons import Reason
+from tests.interleavings.clock import stopped_clock
 from tests.interleavings.harness import Server, World, settle, until
 
 
@@ -92,3 +93,48 @@ async def test_an_emit_whose_reply_was_lost_is_stored_again(world: World) -> Non
     await emitting
     await until(lambda: client.got("n") == [1, 2])
     assert client.outcomes == ["fresh"]
+
+
+async def test_a_lost_end_of_a_session_is_not_undone(world: World) -> None:
+    """The client comes back before any reader has noticed that the store failed over."""
+    world.expects_errors = True
+    one, two = world.server(), world.server()
+    client = await world.connected(one)
+    await one.sio.emit("n", 1)
+    await settle()
+    snapshot = world.state.snapshot()
+    await two.sio.disconnect(client.sid)
+    await until(lambda: client.ended)
+    gates = [server.store.hold_replies(Read) for server in (one, two)]
+    await settle()
+    world.state.restore(snapshot)
+    world.dial(client, two)
+    await until(lambda: len(client.outcomes) == 2)
+    assert client.outcomes == ["fresh", "fresh"]
+    assert two.manager.outcomes == {Reason.EPOCH_CHANGED.value: 1}
+    for server in (one, two):
+        server.store.cut_off()
+    for gate in gates:
+        gate.release()
+    await _noticed(world, one, two)
+    await world.connect(client, one)
+    assert "recovered" not in client.outcomes
+
+
+async def test_a_proxy_that_leads_elsewhere_without_a_word(world: World) -> None:
+    """No connection breaks, and the other store's clock is behind: the reader would wait for ever."""
+    world.expects_errors = True
+    with stopped_clock() as clock:
+        server = world.server()
+        client = await world.connected(server)
+        snapshot = world.state.snapshot()
+        await server.sio.emit("n", 1)
+        await settle()
+        epoch = server.runtime.epoch
+        world.state.restore(snapshot)
+        clock.advance(-600.0)
+        await settle()
+        clock.advance(615.0)
+        await until(lambda: server.runtime.epoch != epoch)
+        await settle()
+        assert not client.is_connected

@@ -187,7 +187,7 @@ async def test_older_entries_are_read_once_for_everybody(world: World) -> None:
         await one.sio.emit("n", number)
     cold = world.server(read_count=10)
     await cold.runtime.start()
-    held = cold.store.hold(ReadBack)
+    held = cold.store.hold(ReadBack, lambda read: read.count > 1)
     for client in clients:
         world.dial(client, cold)
     await until(lambda: held.waiting)
@@ -196,7 +196,8 @@ async def test_older_entries_are_read_once_for_everybody(world: World) -> None:
     await until(lambda: all(client.is_connected for client in clients))
     await settle()
     assert [client.got("n") for client in clients] == [list(range(31))] * 5
-    assert cold.store.performed["ReadBack"] <= 5
+    looks = len(clients) + 1  # at the last entry known: with each claim, and before the first read
+    assert cold.store.performed["ReadBack"] <= 5 + looks
 
 
 async def test_a_log_that_cannot_hold_what_was_missed_refuses(world: World) -> None:

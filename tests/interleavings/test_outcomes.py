@@ -1,7 +1,7 @@
 """Every reason can be seen: in ``manager.outcomes``, and in the connect handler's ``environ``."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -67,14 +67,14 @@ async def _too_much(_world: World, server: Server, _client: Client) -> None:
 
 
 async def _store_away(_world: World, server: Server, _client: Client) -> None:
-    execute = server.store.execute
+    execute_many = server.store.execute_many
 
-    async def failing(command: Command[Any]) -> Any:
-        if isinstance(command, ClaimSession):
-            raise StoreUnavailableError("it is away", maybe_applied=False)
-        return await execute(command)
+    async def failing(commands: Sequence[Command[Any]]) -> list[Any]:
+        if any(isinstance(command, ClaimSession) for command in commands):
+            return [StoreUnavailableError("it is away", maybe_applied=False) for _ in commands]
+        return await execute_many(commands)
 
-    server.store.execute = failing  # type: ignore[method-assign]  # that is the point
+    server.store.execute_many = failing  # type: ignore[method-assign]  # that is the point
 
 
 async def _refused(_world: World, server: Server, _client: Client) -> None:

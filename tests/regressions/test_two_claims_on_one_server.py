@@ -6,11 +6,11 @@ second then found the sid taken and was refused as unknown, although its claim i
 
 from typing import Any
 
-from recovery.commands import ClaimSession, Command, Flow
+from recovery.commands import Command, Flow
 from recovery.core.connection import Connection
 from recovery.core.decision import Presented
 from recovery.flows.admission import admit
-from recovery.flows.steps import AwaitPosition
+from recovery.flows.steps import AwaitPosition, Claim
 from recovery.stores.memory import MemoryState
 from tests.unit.builders import Frame
 from tests.unit.hosts import Host
@@ -43,7 +43,7 @@ def test_the_newer_claim_gets_the_session() -> None:
         admit(host.newcomer(presented), host.dispatcher, host.drafts, host.epoch, host.settings)
         for _ in range(2)
     )
-    claims = [_until(ClaimSession, host, flow, next(flow)) for flow in (earlier, later)]
+    claims = [_until(Claim, host, flow, next(flow)) for flow in (earlier, later)]
     replies = [host.perform(claim) for claim in claims]
     steps = [earlier.send(replies[0]), later.send(replies[1])]
 

@@ -17,7 +17,16 @@ from recovery.entries import PayloadCodec
 from recovery.flows.admission import Newcomer, admit
 from recovery.flows.backfill import complete_log
 from recovery.flows.reading import read_on
-from recovery.flows.steps import AwaitPosition, AwaitRelease, Clock, CompleteLog, Pause, Publish, Vacate
+from recovery.flows.steps import (
+    AwaitPosition,
+    AwaitRelease,
+    Claim,
+    Clock,
+    CompleteLog,
+    Pause,
+    Publish,
+    Vacate,
+)
 from recovery.offsets import ORIGIN, Offset
 from recovery.records import Audience, Draft, Epoch, HolderState, Namespace, Pid, ServerId, Sid
 from recovery.settings import Settings
@@ -232,6 +241,8 @@ class Host:
             case Pause():
                 self.now += command.seconds
                 return None
+            case Claim():
+                return self.perform(command.command)
             case Publish():
                 return self.emit(command.draft)[0]
             case AwaitPosition():
