@@ -218,6 +218,8 @@ class Runtime(Generic[F]):
     async def _open(self) -> None:
         state = await self._store.execute(OpenStream(_new_epoch()))
         self.epoch = state.epoch
+        if self._front_end is not None:
+            self._front_end.interrupt()  # whoever was let in without the store has missed what came till now
         self.dispatcher.skip_to(state.last)
         self._opened.set_result(None)
 

@@ -1,5 +1,7 @@
 """What the simulation found: each a story that went wrong once, as short as it could be made."""
 
+from itertools import product
+
 import pytest
 
 from recovery.testing.calamities import CutOff, Freeze, Lag, Trim
@@ -7,6 +9,12 @@ from recovery.testing.plans import Plan, run
 from recovery.testing.steps import Come, Disconnect, Emit, Enter, Exit, Leave, Lose, Step, Wait
 
 _FOUND: dict[str, tuple[Step, ...]] = {
+    "packets between a connect without the store and the store's first answer": (
+        CutOff("s2", 0.05),
+        Come("anna", "s2"),
+        Wait(5.05),
+        Emit("s1", count=2),
+    ),
     "a room entered while the connect handler runs, and the client comes once more": (
         Come("anna", "s1"),
         Wait(0.4),
@@ -84,8 +92,8 @@ _FOUND: dict[str, tuple[Step, ...]] = {
 
 @pytest.mark.parametrize("name", _FOUND)
 def test_what_was_found_is_mended(name: str) -> None:
-    for seed in range(5):
-        plan = Plan(seed, servers=2, clients=("anna", "ben"), steps=_FOUND[name], ping=(2.0, 1.0))
+    for seed, ping in product(range(3), ((2.0, 1.0), (25.0, 20.0))):
+        plan = Plan(seed, servers=2, clients=("anna", "ben"), steps=_FOUND[name], ping=ping)
 
         outcome = run(plan)
 
