@@ -222,9 +222,9 @@ class Gate:
             await runtime.start()
         except StoreUnavailableError as exc:
             logger.warning("no recovery: %s", exc, extra={"event": "recover.failed"})
-            connection = admit_without_store(newcomer, runtime.dispatcher, runtime.epoch)
+            connection = admit_without_store(newcomer, runtime.dispatcher)
         else:
-            flow = admit(newcomer, runtime.dispatcher, runtime.drafts, runtime.epoch, self._process.settings)
+            flow = admit(newcomer, runtime.dispatcher, runtime.drafts, self._process.settings)
             connection = await run_async(flow, runtime.perform)
         self.guesses.note(socket, presented, connection.recovery)
         client = self._clients.add(connection)

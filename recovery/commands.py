@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 from recovery.errors import StoreError
-from recovery.offsets import Offset
+from recovery.offsets import ORIGIN, Offset
 from recovery.reasons import Reason
 from recovery.records import (
     Draft,
@@ -125,6 +125,8 @@ class Append(Command["Appended"]):
             backwards, even when the store's clock does.
         max_len: hard cap on the number of entries, or None; approximate (never fewer are kept).
         producer_ttl_ms: the producer's sequence number expires this long after its last batch.
+        known: an entry that the stream has had, ORIGIN for none. If an older one is in its place, the stream
+            has lost it, and gets `candidate` as its new epoch before the drafts are appended (`RenewStream`).
     """
 
     producer: ServerId
@@ -134,6 +136,7 @@ class Append(Command["Appended"]):
     retention_ms: int
     max_len: int | None
     producer_ttl_ms: int = 3_600_000
+    known: Offset = ORIGIN
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,6 @@ class Runtime(Generic[F]):
     Attributes:
         server: identity of this process.
         dispatcher: its clients; set by `start`.
-        epoch: identity of the stream.
         sessions: writes saved sessions.
         drafts: makes entries.
         tally: counts what operators should know of, by log event.
@@ -109,7 +108,6 @@ class Runtime(Generic[F]):
         self.tally = Tally()
         self.positions = Positions()
         self.releases = Releases()
-        self.epoch = _new_epoch()
         self.drafts = Drafts(self.server, codec, settings.max_packet_bytes)
         self.sessions = SessionWriter(store, timeout=settings.publish_timeout)
         log: ReplayLog[F] = ReplayLog(
@@ -131,6 +129,7 @@ class Runtime(Generic[F]):
             self.perform,
             self.server,
             new_epoch=_new_epoch,
+            known=lambda: self.dispatcher.edge,
             retention_ms=retention_ms,
             max_len=settings.max_len,
             timeout=settings.publish_timeout,
@@ -144,6 +143,11 @@ class Runtime(Generic[F]):
         self._closed = False
         self._log_lock = asyncio.Lock()
         self._steps = self._steps_by_command()
+
+    @property
+    def epoch(self) -> Epoch:
+        """Identity of the stream, as far as this server has read."""
+        return self.dispatcher.epoch
 
     async def start(self) -> None:
         """Begin to read, and return when the position is known. May be called often.
@@ -217,10 +221,9 @@ class Runtime(Generic[F]):
 
     async def _open(self) -> None:
         state = await self._store.execute(OpenStream(_new_epoch()))
-        self.epoch = state.epoch
         if self._front_end is not None:
             self._front_end.interrupt()  # whoever was let in without the store has missed what came till now
-        self.dispatcher.skip_to(state.last)
+        self.dispatcher.skip_to(state.last, state.epoch)
         self._opened.set_result(None)
 
     def _next_batch(self, *, doubtful: bool) -> Flow[Batch]:
@@ -259,8 +262,7 @@ class Runtime(Generic[F]):
         )
         if self._front_end is not None:
             self._front_end.interrupt()
-        self.epoch = stream.epoch
-        self.dispatcher.skip_to(stream.last)
+        self.dispatcher.skip_to(stream.last, stream.epoch)
 
     def _say_skips_again(self) -> None:
         now = asyncio.get_running_loop().time()

@@ -42,7 +42,7 @@ from recovery.core.skipped import Skipped
 from recovery.entries import Kind, PayloadCodec
 from recovery.errors import EncodingError, MalformedError
 from recovery.offsets import Offset
-from recovery.records import Audience, Entry, Namespace, Room, ServerId, Sid
+from recovery.records import Audience, Entry, Epoch, Namespace, Room, ServerId, Sid
 
 __all__ = ["Dispatcher"]
 
@@ -58,6 +58,7 @@ class Dispatcher(Generic[F]):
         server: this server.
         log: recent entries, complete up to `position`.
         codec: how payloads are decoded.
+        epoch: identity of the stream that it reads.
         position: the last entry that was dispatched.
         published: the last entry that this server has appended.
         max_client_buffer: packets that may wait for one client, besides a replay.
@@ -78,6 +79,7 @@ class Dispatcher(Generic[F]):
         self.server = server
         self.log = log
         self.codec = codec
+        self.epoch = Epoch("")
         self.position = log.start
         self.published = log.start
         self.max_client_buffer = max_client_buffer
@@ -180,8 +182,9 @@ class Dispatcher(Generic[F]):
                 effects.append(Overflowed(connection))
         return effects
 
-    def skip_to(self, offset: Offset) -> None:
+    def skip_to(self, offset: Offset, epoch: Epoch) -> None:
         """Go on after an offset: what lies between was lost, or can be read back when somebody needs it."""
+        self.epoch = epoch
         self.log.reset(offset)
         self.position = offset
         self._forget_left()

@@ -37,7 +37,6 @@ from recovery.offsets import Offset
 from recovery.reasons import Reason
 from recovery.records import (
     Entry,
-    Epoch,
     HolderState,
     Namespace,
     Pid,
@@ -94,21 +93,21 @@ class _Claim:
 
 
 def admit(
-    newcomer: Newcomer[F], dispatcher: Dispatcher[F], drafts: Drafts, epoch: Epoch, settings: Settings
+    newcomer: Newcomer[F], dispatcher: Dispatcher[F], drafts: Drafts, settings: Settings
 ) -> Flow[Connection[F]]:
     """Return a held connection for a client, recovered or fresh; its `recovery` says which, and why."""
     presented = newcomer.presented
     if presented.reason is not None:
-        return _refuse(newcomer, dispatcher, epoch, presented.reason)
+        return _refuse(newcomer, dispatcher, presented.reason)
     if presented.pid is None or newcomer.pid is None:
-        return _fresh(newcomer, dispatcher, epoch, None)
+        return _fresh(newcomer, dispatcher, None)
     try:
-        outcome = yield from _recover(newcomer, presented.pid, dispatcher, drafts, epoch, settings)
+        outcome = yield from _recover(newcomer, presented.pid, dispatcher, drafts, settings)
     except StoreError as exc:
         logger.warning("no recovery: %s", exc, extra={"event": "recover.failed"})
         outcome = Reason.STORE_UNAVAILABLE
     if isinstance(outcome, Reason):
-        return _refuse(newcomer, dispatcher, epoch, outcome)
+        return _refuse(newcomer, dispatcher, outcome)
     logger.info(
         "%s is recovered, %d packets are replayed",
         outcome.sid,
@@ -118,14 +117,14 @@ def admit(
     return outcome
 
 
-def admit_without_store(newcomer: Newcomer[F], dispatcher: Dispatcher[F], epoch: Epoch) -> Connection[F]:
+def admit_without_store(newcomer: Newcomer[F], dispatcher: Dispatcher[F]) -> Connection[F]:
     """Return a held connection for a client that comes while the store has never answered yet.
 
     It gets no pid: this server knows no epoch that its session could be saved with.
     """
     asked = newcomer.presented.pid is not None or newcomer.presented.reason is not None
     stranger = replace(newcomer, pid=None)
-    return _fresh(stranger, dispatcher, epoch, Reason.STORE_UNAVAILABLE if asked else None)
+    return _fresh(stranger, dispatcher, Reason.STORE_UNAVAILABLE if asked else None)
 
 
 def _recover(
@@ -133,10 +132,9 @@ def _recover(
     pid: Pid,
     dispatcher: Dispatcher[F],
     drafts: Drafts,
-    epoch: Epoch,
     settings: Settings,
 ) -> Flow[Connection[F] | Reason]:
-    server, bound = dispatcher.server, settings.max_session_bytes
+    server, epoch, bound = dispatcher.server, dispatcher.epoch, settings.max_session_bytes
     command = ClaimSession(pid, newcomer.namespace, newcomer.identity, epoch, server, newcomer.nonce, bound)
     reply: Claimed | ClaimRefused = yield from insist(Claim(command), timeout=settings.publish_timeout)
     if isinstance(reply, ClaimRefused):
@@ -250,6 +248,8 @@ def _restore(
     Returns None if the log forgot the entries while we waited.
     """
     session = claim.session
+    if session.epoch != dispatcher.epoch:
+        return Reason.EPOCH_CHANGED  # while we waited
     if min(claim.floor, claim.applied) < dispatcher.log.start:
         return None
     connection = Connection(
@@ -287,14 +287,12 @@ def _restore(
     return connection
 
 
-def _refuse(newcomer: Newcomer[F], dispatcher: Dispatcher[F], epoch: Epoch, reason: Reason) -> Connection[F]:
+def _refuse(newcomer: Newcomer[F], dispatcher: Dispatcher[F], reason: Reason) -> Connection[F]:
     logger.info("no recovery: %s", reason, extra={"event": "recover.refused", "reason": reason.value})
-    return _fresh(newcomer, dispatcher, epoch, reason)
+    return _fresh(newcomer, dispatcher, reason)
 
 
-def _fresh(
-    newcomer: Newcomer[F], dispatcher: Dispatcher[F], epoch: Epoch, reason: Reason | None
-) -> Connection[F]:
+def _fresh(newcomer: Newcomer[F], dispatcher: Dispatcher[F], reason: Reason | None) -> Connection[F]:
     """A new session: it sees what comes after all that this server has read or written so far."""
     start = dispatcher.edge
     connection = Connection(
@@ -306,7 +304,7 @@ def _fresh(
         send=newcomer.send,
         with_offsets=newcomer.with_offsets,
         recovery=Recovery(recovered=False, reason=reason),
-        epoch=epoch,
+        epoch=dispatcher.epoch,
         identity=newcomer.identity,
         number=1,
         proven=start,

@@ -187,6 +187,8 @@ class MemoryState:
             return producer.repeat(command)
         self._sweep(now)
         self._stream.ensure(command.candidate, now)
+        if self._stream.has_lost(command.known):
+            self._stream.renew(RenewStream(self._stream.epoch, command.candidate, command.known), now)
         offsets = tuple(self._stream.add(draft, now) for draft in command.drafts)
         cut = self._stream.trim(now - command.retention_ms, command.max_len)
         appended = Appended(self._stream.epoch, offsets, cut)
@@ -295,6 +297,10 @@ class _Stream:
         if is_stale or self.last <= command.lost:
             self.last = max(self.last, command.lost)
             self.add(Draft(((b"epoch", self.epoch.encode()),)), now)
+
+    def has_lost(self, known: Offset) -> bool:
+        newest = self.upto(known, 1)
+        return len(newest) > 0 and newest[0].offset != known
 
     def lose(self, after: Offset) -> None:
         del self.entries[bisect_right(self.entries, after, key=_offset_of) :]

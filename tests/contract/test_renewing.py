@@ -70,3 +70,32 @@ async def test_a_stream_that_is_gone_is_made_anew(store: Subject, hand: Hand) ->
     state = await store.execute(renew(opened.last))
     assert state.epoch == "second"
     assert state.first == state.last > opened.last
+
+
+async def test_who_appends_to_a_stream_that_lost_what_it_knows_renews_it(store: Subject, hand: Hand) -> None:
+    opened, lost = await opened_and_lost(store, hand)
+    again = append(b"next", sequence=2, known=lost)
+    appended = await store.execute(again)
+    assert appended.epoch == again.candidate != opened.epoch
+    genesis, entry = await store.execute(Read(opened.last, 10, 0))
+    assert genesis.fields == {b"epoch": appended.epoch.encode()}
+    assert lost < genesis.offset < entry.offset == appended.offsets[0]
+    assert await store.execute(again) == appended
+
+
+async def test_who_appends_to_a_stream_that_has_what_it_knows_changes_no_epoch(store: Subject) -> None:
+    opened = await store.execute(OPEN)
+    first = await store.execute(append(b"one", known=opened.last))
+    second = await store.execute(append(b"two", sequence=2, known=first.offsets[0]))
+    assert first.epoch == second.epoch == "first"
+
+
+async def test_what_was_trimmed_is_not_lost(store: Subject, hand: Hand) -> None:
+    opened = await store.execute(OPEN)
+    first = await store.execute(append(b"one"))
+    await hand.age_stream(store, 20)
+    await store.execute(append(b"two", sequence=2, retention_ms=1))
+    await hand.age_stream(store, 20)
+    await store.execute(append(b"three", sequence=3, retention_ms=1))
+    appended = await store.execute(append(b"four", sequence=4, known=opened.last))
+    assert appended.epoch == first.epoch

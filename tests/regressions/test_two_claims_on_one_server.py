@@ -40,8 +40,7 @@ def test_the_newer_claim_gets_the_session() -> None:
     host.drop(lost)
     presented = Presented(lost.pid)
     earlier, later = (
-        admit(host.newcomer(presented), host.dispatcher, host.drafts, host.epoch, host.settings)
-        for _ in range(2)
+        admit(host.newcomer(presented), host.dispatcher, host.drafts, host.settings) for _ in range(2)
     )
     claims = [_until(Claim, host, flow, next(flow)) for flow in (earlier, later)]
     replies = [host.perform(claim) for claim in claims]

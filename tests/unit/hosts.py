@@ -98,9 +98,7 @@ class Host:
         self._names = names or Names()
         self._sequence = 1
         stream = state.execute(OpenStream(Epoch("epoch")))
-        self.epoch = stream.epoch
-        log.reset(stream.last)
-        self.dispatcher.position = stream.last
+        self.dispatcher.skip_to(stream.last, stream.epoch)
 
     # ------------------------------------------------------------------ what an application does
 
@@ -136,7 +134,7 @@ class Host:
 
     def admit(self, presented: Presented | None = None, **changes: Any) -> Connection[Frame]:
         newcomer = self.newcomer(presented, **changes)
-        return run(admit(newcomer, self.dispatcher, self.drafts, self.epoch, self.settings), self.perform)
+        return run(admit(newcomer, self.dispatcher, self.drafts, self.settings), self.perform)
 
     def newcomer(
         self,

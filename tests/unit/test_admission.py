@@ -75,7 +75,7 @@ def _beyond_the_end(host: Host, clock: FrozenDateTimeFactory) -> Connection[Fram
 
 def _new_epoch(host: Host, clock: FrozenDateTimeFactory) -> Connection[Frame]:
     away = gone_away(host)
-    host.epoch = Epoch("another")
+    host.dispatcher.epoch = Epoch("another")
     return host.connect(presenting(away))
 
 
@@ -180,12 +180,12 @@ def test_a_correct_claim_after_a_refused_one_recovers(host: Host, wrong: dict[st
         "unknown offset": Presented(away.pid, Offset(2**60, 0)),
         "malformed": read_auth({"pid": away.pid, "offset": 5})[0],
     }.get(wrong.get("presented", ""), presenting(away))
-    epoch = host.epoch
-    host.epoch = Epoch(wrong.get("epoch", epoch))
+    epoch = host.dispatcher.epoch
+    host.dispatcher.epoch = Epoch(wrong.get("epoch", epoch))
     changes = {name: value for name, value in wrong.items() if name in {"namespace", "identity"}}
     refused = host.connect(presented, **changes)
     assert not refused.recovery.recovered
-    host.epoch = epoch
+    host.dispatcher.epoch = epoch
     client = Client()
 
     recovered = host.connect(presenting(away), client=client)

@@ -186,9 +186,9 @@ def test_a_client_that_does_not_ask_is_fresh_without_a_reason(host: Host) -> Non
 
 
 def test_while_the_store_never_answered_whoever_asks_is_told(host: Host) -> None:
-    asking = admit_without_store(host.newcomer(Presented(Pid("x" * 32))), host.dispatcher, host.epoch)
+    asking = admit_without_store(host.newcomer(Presented(Pid("x" * 32))), host.dispatcher)
     assert asking.recovery.reason is Reason.STORE_UNAVAILABLE
-    assert admit_without_store(host.newcomer(), host.dispatcher, host.epoch).recovery.reason is None
+    assert admit_without_store(host.newcomer(), host.dispatcher).recovery.reason is None
 
 
 # ---------------------------------------------------------------------- what happened while it was away

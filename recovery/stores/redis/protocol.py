@@ -216,6 +216,7 @@ def _append(command: Append, keys: Keys) -> Exchange[Appended]:
             command.retention_ms,
             -1 if command.max_len is None else command.max_len,
             command.producer_ttl_ms,
+            str(command.known),
             len(command.drafts),
             *drafts,
         ),

@@ -9,14 +9,15 @@
 -- ARGV[3]  retention in ms
 -- ARGV[4]  most entries to keep, -1 for no limit
 -- ARGV[5]  the producer's key expires after so many ms
--- ARGV[6]  number of entries, N
--- ARGV[7]  N times: number of arguments (names and values), then these
+-- ARGV[6]  id of an entry that the stream has had, 0-0 for none
+-- ARGV[7]  number of entries, N
+-- ARGV[8]  N times: number of arguments (names and values), then these
 -- reply    {epoch, 1 if a young entry was trimmed else 0, id of each entry ...}
 -- error    STRAGGLER: a later batch was stored already; nothing was stored
 
 local stream, epoch_key, producer = KEYS[1], KEYS[2], KEYS[3]
 local sequence, retention, max_len = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local count = tonumber(ARGV[6])
+local known, count = ARGV[6], tonumber(ARGV[7])
 
 local before = redis.call('HMGET', producer, 'first', 'last', 'epoch', 'cut', 'ids')
 if before[1] and sequence <= tonumber(before[2]) then
@@ -32,8 +33,12 @@ end
 
 local now = clock()
 local epoch, last = ensure(stream, epoch_key, ARGV[1], now)
+local newest = redis.call('XREVRANGE', stream, known, '-', 'COUNT', 1)[1]
+if newest and newest[1] ~= known then -- a failover lost it: nobody may take what follows for the next
+  epoch, last = renew(stream, epoch_key, ARGV[1], now, known)
+end
 local ids, reply = {}, { epoch, 0 }
-local at = 7
+local at = 8
 for i = 1, count do
   local size = tonumber(ARGV[at])
   local fields = {}

@@ -1,5 +1,5 @@
--- Shared by open.lua and append.lua, which are loaded with this in front: the identity of the
--- stream, and ids that never go backwards.
+-- Shared by open.lua, append.lua and renew.lua, which are loaded with this in front: the identity of
+-- the stream, and ids that never go backwards.
 --
 -- The epoch key is a hash:
 --   id    the epoch, a random name of this stream
@@ -49,4 +49,19 @@ local function ensure(stream, epoch_key, candidate, now)
     redis.call('HSET', epoch_key, 'id', epoch)
   end
   return epoch, last
+end
+
+local function is_above(id, other)
+  local ms, seq = string.match(id, '^(%d+)-(%d+)$')
+  local other_ms, other_seq = string.match(other, '^(%d+)-(%d+)$')
+  ms, seq, other_ms, other_seq = tonumber(ms), tonumber(seq), tonumber(other_ms), tonumber(other_seq)
+  return ms > other_ms or (ms == other_ms and seq > other_seq)
+end
+
+-- Appends an entry that names an epoch, with an id above `lost`; returns the epoch and the id.
+local function renew(stream, epoch_key, epoch, now, lost)
+  local last = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1)[1][1]
+  local id = add(stream, is_above(last, lost) and last or lost, now, { 'epoch', epoch })
+  redis.call('HSET', epoch_key, 'id', epoch, 'last', id)
+  return epoch, id
 end
