@@ -25,7 +25,7 @@ from tests.faults.nodes import Node, Nodes
 from tests.faults.proxy import Proxy
 from tests.faults.redis_process import RedisProcess
 
-SECONDS = float(os.environ.get("SOAK_SECONDS", "60"))
+SECONDS = float(os.environ.get("SOAK_SECONDS", "120"))
 CLIENTS = 50
 
 TRUE_REASONS = {Reason.STORE_UNAVAILABLE.value, "no pid"}
