@@ -134,9 +134,7 @@ def _recover(
     drafts: Drafts,
     settings: Settings,
 ) -> Flow[Connection[F] | Reason]:
-    server, epoch, bound = dispatcher.server, dispatcher.epoch, settings.max_session_bytes
-    command = ClaimSession(pid, newcomer.namespace, newcomer.identity, epoch, server, newcomer.nonce, bound)
-    reply: Claimed | ClaimRefused = yield from insist(Claim(command), timeout=settings.publish_timeout)
+    reply = yield from _claim(newcomer, pid, dispatcher, settings)
     if isinstance(reply, ClaimRefused):
         if reply.detail:
             logger.warning("no recovery: %s", reply.detail, extra={"event": "recover.failed"})
@@ -170,6 +168,29 @@ def _recover(
         if not complete:
             break
     return (yield from _why_incomplete(needed, settings.publish_timeout))
+
+
+def _claim(
+    newcomer: Newcomer[F], pid: Pid, dispatcher: Dispatcher[F], settings: Settings
+) -> Flow[Claimed | ClaimRefused]:
+    server, bound, timeout = dispatcher.server, settings.max_session_bytes, settings.publish_timeout
+    while True:
+        epoch = dispatcher.epoch
+        command = ClaimSession(
+            pid, newcomer.namespace, newcomer.identity, epoch, server, newcomer.nonce, bound
+        )
+        reply: Claimed | ClaimRefused = yield from insist(Claim(command), timeout=timeout)
+        if reply != ClaimRefused(Reason.EPOCH_CHANGED) or not (yield from _catch_up(dispatcher, settings)):
+            return reply
+
+
+def _catch_up(dispatcher: Dispatcher[F], settings: Settings) -> Flow[bool]:
+    """Let the reader learn of a new epoch; False if it is the session that is of an older one."""
+    state: StreamState | None = yield from insist(GetStream(), timeout=settings.publish_timeout)
+    if state is None or state.epoch == dispatcher.epoch:
+        return False
+    passed: bool = yield AwaitPosition(state.last, settings.publish_timeout)
+    return passed and state.epoch == dispatcher.epoch
 
 
 def _read_claim(claimed: Claimed, pid: Pid, newcomer: Newcomer[F]) -> _Claim:

@@ -1,7 +1,7 @@
 """Fixtures of tests that break real processes: servers of their own, and the clients of `tests.e2e`."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,10 @@ import pytest_asyncio
 from tests.e2e.conftest import js, node
 from tests.e2e.js_clients import JsClients
 from tests.faults.nodes import Node, Nodes
+from tests.faults.outage import Outage, open_outage, short_timeouts
 from tests.faults.proxy import Proxy
+from tests.faults.redis_process import RedisProcess
+from tests.servers import SERVER_KINDS
 
 __all__ = ["js", "node"]
 
@@ -91,3 +94,40 @@ async def open_nodes(store_url: str, js: JsClients) -> AsyncIterator[OpenNodes]:
 async def cluster(open_nodes: OpenNodes) -> Nodes:
     """Two server processes with the settings of most tests."""
     return await open_nodes()
+
+
+@pytest.fixture(params=SERVER_KINDS)
+def every_kind(request: pytest.FixtureRequest) -> str:
+    """Each kind of server in turn."""
+    return str(request.param)
+
+
+@pytest.fixture
+def impatient() -> Iterator[None]:
+    """Servers give up on a silent Redis soon."""
+    with short_timeouts():
+        yield
+
+
+@pytest_asyncio.fixture
+async def outage(tmp_path: Path, impatient: None) -> AsyncIterator[Outage]:
+    """Servers in this process, and a Valkey that can be broken."""
+    with RedisProcess("valkey", tmp_path) as redis:
+        async with open_outage(redis) as opened:
+            yield opened
+
+
+@pytest_asyncio.fixture
+async def any_outage(tmp_path: Path, impatient: None, every_kind: str) -> AsyncIterator[Outage]:
+    """The same with a store of each kind."""
+    with RedisProcess(every_kind, tmp_path) as redis:
+        async with open_outage(redis) as opened:
+            yield opened
+
+
+@pytest_asyncio.fixture
+async def forgetful_outage(tmp_path: Path, impatient: None, every_kind: str) -> AsyncIterator[Outage]:
+    """The same with a store that keeps nothing when it ends."""
+    with RedisProcess(every_kind, tmp_path, keep=False) as redis:
+        async with open_outage(redis) as opened:
+            yield opened

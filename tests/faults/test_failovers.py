@@ -1,11 +1,9 @@
 """A Redis that turns read-only, and one whose place is taken by a replica, which may lag behind."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from recovery.errors import PublishError, SaveError
 from recovery.reasons import Reason
@@ -16,38 +14,16 @@ from tests.faults.outage import (
     came_back,
     claim_of,
     ids,
-    open_outage,
     ordered_once,
-    short_timeouts,
     until,
     works,
 )
 from tests.faults.redis_process import RedisProcess
 from tests.interleavings.harness import settle
-from tests.servers import SERVER_KINDS
 
 
-@pytest.fixture(params=SERVER_KINDS)
-def every_kind(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest_asyncio.fixture
-async def any_outage(tmp_path: Path, every_kind: str) -> AsyncIterator[Outage]:
-    """A server of each kind."""
-    with RedisProcess(every_kind, tmp_path, keep=False) as redis:
-        async with open_outage(redis) as opened:
-            yield opened
-
-
-@pytest.fixture(autouse=True)
-def impatient() -> Iterator[None]:
-    with short_timeouts():
-        yield
-
-
-async def test_a_read_only_server_is_waited_for(any_outage: Outage) -> None:
-    outage = any_outage
+async def test_a_read_only_server_is_waited_for(forgetful_outage: Outage) -> None:
+    outage = forgetful_outage
     node = outage.direct_node(publish_timeout=10.0)
     client = await outage.connected(node)
     await node.sio.emit("n", 0)
@@ -64,8 +40,8 @@ async def test_a_read_only_server_is_waited_for(any_outage: Outage) -> None:
     await works(outage, client, [node])
 
 
-async def test_a_server_that_stays_read_only_has_certainly_stored_nothing(any_outage: Outage) -> None:
-    outage = any_outage
+async def test_a_server_that_stays_read_only_has_certainly_stored_nothing(forgetful_outage: Outage) -> None:
+    outage = forgetful_outage
     node = outage.direct_node(publish_timeout=0.4)
     client = await outage.connected(node)
     await node.sio.emit("n", 0)
@@ -82,13 +58,15 @@ async def test_a_server_that_stays_read_only_has_certainly_stored_nothing(any_ou
 
 
 @pytest.fixture
-def replica(any_outage: Outage, tmp_path: Path) -> RedisProcess:
+def replica(forgetful_outage: Outage, tmp_path: Path) -> RedisProcess:
     """A replica of the server; it has what that has now, and gets what it gets."""
-    return any_outage.replica(tmp_path / "replica")
+    return forgetful_outage.replica(tmp_path / "replica")
 
 
-async def test_a_failover_that_lost_nothing_is_not_noticed(any_outage: Outage, replica: RedisProcess) -> None:
-    outage = any_outage
+async def test_a_failover_that_lost_nothing_is_not_noticed(
+    forgetful_outage: Outage, replica: RedisProcess
+) -> None:
+    outage = forgetful_outage
     nodes = [outage.node(publish_timeout=10.0) for _ in range(2)]
     clients = [await outage.connected(node) for node in nodes]
     await nodes[0].emit_numbers("n", range(5))
@@ -108,9 +86,9 @@ def _newest(redis: RedisProcess) -> tuple[int, ...]:
 
 
 async def test_a_failover_that_lost_writes_is_told_to_everybody(
-    any_outage: Outage, replica: RedisProcess
+    forgetful_outage: Outage, replica: RedisProcess
 ) -> None:
-    outage = any_outage
+    outage = forgetful_outage
     nodes = [outage.node(publish_timeout=10.0) for _ in range(2)]
     clients = [await outage.connected(node) for node in nodes]
     away = await outage.connected(nodes[0])
@@ -148,10 +126,10 @@ async def _stop_following(replica: RedisProcess) -> None:
 
 
 async def test_a_failover_that_lost_an_emit_that_nobody_had_read(
-    any_outage: Outage, replica: RedisProcess
+    forgetful_outage: Outage, replica: RedisProcess
 ) -> None:
     """Its emitter was told that it is stored: only this server knows that it was there."""
-    outage = any_outage
+    outage = forgetful_outage
     node = outage.node(publish_timeout=10.0)
     emitter = outage.node(publish_timeout=10.0)
     client = await outage.connected(node)
@@ -175,10 +153,10 @@ async def test_a_failover_that_lost_an_emit_that_nobody_had_read(
 
 
 async def test_a_session_whose_last_writes_were_lost_does_not_come_back_wrong(
-    any_outage: Outage, replica: RedisProcess
+    forgetful_outage: Outage, replica: RedisProcess
 ) -> None:
     """A room that was left must not be there again as if nothing had happened."""
-    outage = any_outage
+    outage = forgetful_outage
     node = outage.node(publish_timeout=10.0)
     client = await outage.connected(node)
     await node.sio.enter_room(client.sid, "secrets")
@@ -203,10 +181,10 @@ async def test_a_session_whose_last_writes_were_lost_does_not_come_back_wrong(
 
 
 async def test_a_change_of_hands_that_was_lost_with_the_primary(
-    any_outage: Outage, replica: RedisProcess
+    forgetful_outage: Outage, replica: RedisProcess
 ) -> None:
     """The claim number went back: the server that had it must not think that it still holds the session."""
-    outage = any_outage
+    outage = forgetful_outage
     nodes = [outage.node(publish_timeout=10.0) for _ in range(2)]
     client = await outage.connected(nodes[0])
     await nodes[0].sio.emit("n", 0)

@@ -2,19 +2,16 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from recovery.errors import PublishError
 from recovery.stores.redis import connections, store
-from tests.faults.outage import Node, Outage, open_outage, ordered_once, short_timeouts, until
+from tests.faults.outage import Node, Outage, open_outage, ordered_once, until
 from tests.faults.proxy import Direction
 from tests.faults.redis_process import RedisProcess
 from tests.interleavings.harness import settle
-from tests.servers import SERVER_KINDS
 
 APPEND = b"packet"  # every event of these tests has it in its name, and so the script call that appends it
 DEFAULT_TIMEOUTS = [
@@ -26,33 +23,6 @@ DEFAULT_TIMEOUTS = [
     )
 ]
 LONGEST_REPLY = 60  # bytes: an array of an epoch, a number and an id
-
-
-@pytest.fixture(params=SERVER_KINDS)
-def every_kind(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest_asyncio.fixture
-async def outage(tmp_path: Path) -> AsyncIterator[Outage]:
-    """A Valkey."""
-    with RedisProcess("valkey", tmp_path) as redis:
-        async with open_outage(redis) as opened:
-            yield opened
-
-
-@pytest_asyncio.fixture
-async def any_outage(tmp_path: Path, every_kind: str) -> AsyncIterator[Outage]:
-    """A server of each kind."""
-    with RedisProcess(every_kind, tmp_path) as redis:
-        async with open_outage(redis) as opened:
-            yield opened
-
-
-@pytest.fixture(autouse=True)
-def impatient() -> Iterator[None]:
-    with short_timeouts():
-        yield
 
 
 async def outcomes(node: Node, numbers: range) -> list[bool | None]:

@@ -1,13 +1,11 @@
 """Reading resumes after an outage of Redis: nothing is lost or doubled; what is, is said."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from recovery.commands import (
     Claimed,
@@ -25,39 +23,11 @@ from recovery.reasons import Reason
 from recovery.records import Epoch, StreamState
 from tests.contract.builders import append, claim, save
 from tests.contract.subject import KEYS, opened
-from tests.faults.outage import STREAM, Node, Outage, open_outage, ordered_once, short_timeouts, until
+from tests.faults.outage import STREAM, Node, Outage, open_outage, ordered_once, until
 from tests.faults.proxy import Direction, Proxy
 from tests.faults.redis_process import Fsync, RedisProcess
 from tests.interleavings.client import Client
 from tests.interleavings.harness import settle
-from tests.servers import SERVER_KINDS
-
-
-@pytest.fixture(params=SERVER_KINDS)
-def every_kind(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest_asyncio.fixture
-async def outage(tmp_path: Path) -> AsyncIterator[Outage]:
-    """A Valkey."""
-    with RedisProcess("valkey", tmp_path) as redis:
-        async with open_outage(redis) as opened:
-            yield opened
-
-
-@pytest_asyncio.fixture
-async def any_outage(tmp_path: Path, every_kind: str) -> AsyncIterator[Outage]:
-    """A server of each kind."""
-    with RedisProcess(every_kind, tmp_path) as redis:
-        async with open_outage(redis) as opened:
-            yield opened
-
-
-@pytest.fixture(autouse=True)
-def impatient() -> Iterator[None]:
-    with short_timeouts():
-        yield
 
 
 async def _hang_up(proxy: Proxy) -> None:

@@ -1,11 +1,8 @@
 """What Redis does of its own: it evicts, forgets, fills up, and holds somebody else's values."""
 
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from recovery.errors import PublishError, SaveError
 from recovery.reasons import Reason
@@ -15,43 +12,22 @@ from tests.faults.outage import (
     came_back,
     claim_of,
     ids,
-    open_outage,
     session_of,
-    short_timeouts,
     until,
     works,
 )
-from tests.faults.redis_process import RedisProcess
-from tests.servers import SERVER_KINDS
 
 EPOCH = f"{{{STREAM}}}:epoch"
-
-
-@pytest.fixture(params=SERVER_KINDS)
-def every_kind(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest_asyncio.fixture
-async def any_outage(tmp_path: Path, every_kind: str) -> AsyncIterator[Outage]:
-    """A server of each kind."""
-    with RedisProcess(every_kind, tmp_path, keep=False) as redis:
-        async with open_outage(redis) as opened:
-            yield opened
-
-
-@pytest.fixture(autouse=True)
-def impatient() -> Iterator[None]:
-    with short_timeouts():
-        yield
 
 
 # Forgetting ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("evicted", ["session", "claim", "both"])
-async def test_the_owner_saves_a_session_again_that_redis_evicted(any_outage: Outage, evicted: str) -> None:
-    outage = any_outage
+async def test_the_owner_saves_a_session_again_that_redis_evicted(
+    forgetful_outage: Outage, evicted: str
+) -> None:
+    outage = forgetful_outage
     node, other = outage.direct_node(), outage.direct_node()
     client = await outage.connected(node)
     await node.sio.enter_room(client.sid, "news")
@@ -73,10 +49,10 @@ async def test_the_owner_saves_a_session_again_that_redis_evicted(any_outage: Ou
 
 
 async def test_a_server_that_evicts_under_pressure_costs_recoveries_and_nothing_else(
-    any_outage: Outage,
+    forgetful_outage: Outage,
 ) -> None:
     """With allkeys-lru anything of ours may go at any time, the stream too."""
-    outage = any_outage
+    outage = forgetful_outage
     nodes = [outage.direct_node(), outage.direct_node()]
     client = await outage.connected(nodes[0])
     outage.redis.config_set("maxmemory-policy", "allkeys-lru")
@@ -97,8 +73,8 @@ async def test_a_server_that_evicts_under_pressure_costs_recoveries_and_nothing_
 
 
 @pytest.mark.parametrize("how", ["flushall", "delete-stream", "delete-stream-and-epoch"])
-async def test_a_stream_that_is_gone_is_told_to_everybody(any_outage: Outage, how: str) -> None:
-    outage = any_outage
+async def test_a_stream_that_is_gone_is_told_to_everybody(forgetful_outage: Outage, how: str) -> None:
+    outage = forgetful_outage
     nodes = [outage.direct_node(), outage.direct_node()]
     clients = [await outage.connected(node) for node in nodes]
     away = await outage.connected(nodes[0])
@@ -126,8 +102,8 @@ async def test_a_stream_that_is_gone_is_told_to_everybody(any_outage: Outage, ho
 # Filling up ----------------------------------------------------------------------------------------------
 
 
-async def test_a_redis_without_memory_is_told_and_gets_over_it(any_outage: Outage) -> None:
-    outage = any_outage
+async def test_a_redis_without_memory_is_told_and_gets_over_it(forgetful_outage: Outage) -> None:
+    outage = forgetful_outage
     nodes = [outage.direct_node(publish_timeout=1.0) for _ in range(2)]
     client, away = await outage.connected(nodes[0]), await outage.connected(nodes[0])
     await nodes[0].sio.emit("n", 0)
@@ -177,8 +153,8 @@ def _usurp(outage: Outage, key: str) -> Any:
     return restore
 
 
-async def test_a_stream_key_of_a_wrong_type_is_named_and_the_rest_goes_on(any_outage: Outage) -> None:
-    outage = any_outage
+async def test_a_stream_key_of_a_wrong_type_is_named_and_the_rest_goes_on(forgetful_outage: Outage) -> None:
+    outage = forgetful_outage
     nodes = [outage.direct_node(), outage.direct_node()]
     client = await outage.connected(nodes[0])
     await nodes[0].sio.emit("n", 0)
@@ -197,8 +173,8 @@ async def test_a_stream_key_of_a_wrong_type_is_named_and_the_rest_goes_on(any_ou
     await works(outage, client, nodes)
 
 
-async def test_an_epoch_key_of_a_wrong_type_is_named(any_outage: Outage) -> None:
-    outage = any_outage
+async def test_an_epoch_key_of_a_wrong_type_is_named(forgetful_outage: Outage) -> None:
+    outage = forgetful_outage
     nodes = [outage.direct_node(), outage.direct_node()]
     client = await outage.connected(nodes[0])
     restore = _usurp(outage, EPOCH)
@@ -208,8 +184,8 @@ async def test_an_epoch_key_of_a_wrong_type_is_named(any_outage: Outage) -> None
     await works(outage, client, nodes)
 
 
-async def test_a_producer_key_of_a_wrong_type_stops_one_server_only(any_outage: Outage) -> None:
-    outage = any_outage
+async def test_a_producer_key_of_a_wrong_type_stops_one_server_only(forgetful_outage: Outage) -> None:
+    outage = forgetful_outage
     nodes = [outage.direct_node(), outage.direct_node()]
     client = await outage.connected(nodes[0])
     await nodes[0].sio.emit("n", 0)
@@ -224,9 +200,9 @@ async def test_a_producer_key_of_a_wrong_type_stops_one_server_only(any_outage: 
 
 @pytest.mark.parametrize("which", ["session", "claim"])
 async def test_a_session_key_of_a_wrong_type_costs_this_recovery_only(
-    any_outage: Outage, which: str, caplog: pytest.LogCaptureFixture
+    forgetful_outage: Outage, which: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    outage = any_outage
+    outage = forgetful_outage
     nodes = [outage.direct_node(), outage.direct_node()]
     client, other = await outage.connected(nodes[0]), await outage.connected(nodes[0])
     await nodes[0].sio.emit("n", 0)

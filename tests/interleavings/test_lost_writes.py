@@ -138,3 +138,31 @@ async def test_a_proxy_that_leads_elsewhere_without_a_word(world: World) -> None
         await until(lambda: server.runtime.epoch != epoch)
         await settle()
         assert not client.is_connected
+
+
+async def test_a_server_that_has_not_heard_of_the_new_epoch_yet_recovers_its_sessions(world: World) -> None:
+    world.expects_errors = True
+    late, two = world.server(), world.server()
+    client = await world.connected(two)
+    await late.runtime.start()
+    await settle()
+    kept = two.runtime.dispatcher.position
+    await two.sio.emit("n", 1)
+    await settle()
+    gate = late.store.hold_replies(Read)
+    await settle()
+    world.state.lose_writes(kept)
+    await two.sio.emit("n", 2)  # finds that the stream is short, and gives it a new epoch
+    await _noticed(world, two)
+    await world.connect(client, two)
+    assert late.runtime.epoch != two.runtime.epoch
+    client.cut()
+    await two.sio.emit("n", 3)
+    world.dial(client, late)
+    await settle()
+    assert client.outcomes == ["fresh", "fresh"], "it waits for its reader"
+    gate.release()
+    await until(lambda: client.is_connected)
+    await settle()
+    assert client.outcomes == ["fresh", "fresh", "recovered"]
+    assert client.got("n")[-1] == 3
