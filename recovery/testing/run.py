@@ -63,10 +63,14 @@ class Report:
 
 def run_seeds(seeds: Sequence[int], *, failover: bool = False) -> Report:
     """Run the plans of some seeds; see `make_plan`."""
-    logging.getLogger("recovery").setLevel(logging.ERROR)
-    report = Report()
-    for seed in seeds:
-        report.add(seed, run(make_plan(seed, failover=failover)))
+    logger, report = logging.getLogger("recovery"), Report()
+    level = logger.level
+    logger.setLevel(logging.ERROR)  # what goes wrong in them is meant to
+    try:
+        for seed in seeds:
+            report.add(seed, run(make_plan(seed, failover=failover)))
+    finally:
+        logger.setLevel(level)
     return report
 
 
