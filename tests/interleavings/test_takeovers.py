@@ -120,7 +120,8 @@ async def test_several_attempts_while_the_old_disconnect_handler_runs(world: Wor
     await settle()
     finish.set()
     await until(lambda: client.is_connected)
-    assert client.outcomes == ["fresh", "recovered"]
+    # An attempt on the other server may have been let in, after takeover_timeout, before it was cut.
+    assert set(client.outcomes[1:]) == {"recovered"}
     assert client.got("n") == [1]
     client.cut()
     await until(lambda: new.residue() == {}, "nothing left")
