@@ -5,21 +5,13 @@ import time
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from recovery.reasons import Reason
 from recovery.records import Pid
-from tests.interleavings.clock import Clock, stopped_clock
+from tests.interleavings.clock import Clock
 from tests.interleavings.harness import Server, World, settle, until
 
 _WINDOW = 10.0
-
-
-@pytest_asyncio.fixture
-async def clock() -> Any:
-    """A clock that stands still until moved."""
-    with stopped_clock() as stopped:
-        yield stopped
 
 
 def _server(world: World, **options: Any) -> Server:

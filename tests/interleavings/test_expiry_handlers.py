@@ -1,15 +1,13 @@
 """The handler ``session_expired`` that is slow, fails, or dies with its server."""
 
 import asyncio
-from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from recovery.commands import Command
 from recovery.flows.expiring import MOST_ATTEMPTS
 from recovery.records import ExpiredSession
-from tests.interleavings.clock import Clock, stopped_clock
+from tests.interleavings.clock import Clock
 from tests.interleavings.expiry import (
     LEASE,
     LOOKS,
@@ -23,19 +21,6 @@ from tests.interleavings.expiry import (
     pass_time,
 )
 from tests.interleavings.harness import World, settle
-
-
-@pytest_asyncio.fixture
-async def clock() -> Any:
-    """A clock that stands still until moved."""
-    with stopped_clock() as stopped:
-        yield stopped
-
-
-@pytest.fixture
-def witness() -> Witness:
-    """Sees all calls."""
-    return Witness()
 
 
 async def test_a_function_is_as_good_as_a_coroutine_function(world: World, clock: Clock) -> None:

@@ -4,14 +4,13 @@ import asyncio
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from recovery.commands import Command
 from recovery.deadlines import BurySession, DueSessions, ExpireSession, NoteDeadline
 from recovery.errors import StoreError
 from recovery.reasons import Reason
 from recovery.records import Pid
-from tests.interleavings.clock import Clock, stopped_clock
+from tests.interleavings.clock import Clock
 from tests.interleavings.expiry import (
     LEASE,
     LOOKS,
@@ -27,19 +26,6 @@ from tests.interleavings.expiry import (
     pass_time,
 )
 from tests.interleavings.harness import World, settle
-
-
-@pytest_asyncio.fixture
-async def clock() -> Any:
-    """A clock that stands still until moved."""
-    with stopped_clock() as stopped:
-        yield stopped
-
-
-@pytest.fixture
-def witness() -> Witness:
-    """Sees all calls."""
-    return Witness()
 
 
 async def test_the_handler_gets_what_the_application_knew(
