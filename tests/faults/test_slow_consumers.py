@@ -101,7 +101,7 @@ async def _crowd(open_nodes: OpenNodes, size: int, **settings: Any) -> tuple[Nod
     for client in clients[:BUSY]:
         await cluster.first.enter_room(client.sid, "bulk")
     await cluster.first.flood("all", interval=0.2)
-    await cluster.first.flood(_bulk(size), batch=30, interval=0.01, to="bulk")
+    await cluster.first.flood(_bulk(size), batch=40, interval=0.01, to="bulk")
     return cluster, clients
 
 
