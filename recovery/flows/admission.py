@@ -235,8 +235,8 @@ def _check(
 def _why_incomplete(claim: _Claim, timeout: float) -> Flow[Reason]:
     """Say why the replay log does not reach back so far.
 
-    The stream has a new epoch, and the log was begun anew with it; or the stream does not reach back either; or
-    the log cannot hold so much.
+    The stream has a new epoch, and the log was begun anew with it; or the stream does not reach back either;
+    or the log cannot hold so much.
     """
     state: StreamState | None = yield from insist(GetStream(), timeout=timeout)
     if state is not None and state.epoch != claim.session.epoch:

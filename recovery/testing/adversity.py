@@ -49,7 +49,7 @@ class Adversity:
         self._application = application
         self._connections: dict[int, tuple[SimulatedServer, Connection]] = {}
         self._starts = 0
-        self._replica: tuple[Snapshot, Offset] | None = None
+        self._replica: Snapshot | None = None
         for number in range(1, servers + 1):
             self._start(f"s{number}")
 
@@ -164,7 +164,7 @@ class Adversity:
 
     def stop_replication(self) -> None:
         """Let the store's replica have no more writes."""
-        self._replica = self.store.state.snapshot(), self.store.state.last
+        self._replica = self.store.state.snapshot()
 
     def fail_over(self, seconds: float = 1.0) -> None:
         """Let the replica take over, which has nothing that came after `stop_replication`.
@@ -176,12 +176,8 @@ class Adversity:
         replica, self._replica = self._replica, None
         for server in self.servers.values():
             self.partition(server.name, seconds, refused=True)
-        self.loop.call_outside(self.time + seconds, self._take_over, *replica)
-
-    def _take_over(self, snapshot: Snapshot, last: Offset) -> None:
-        self.store.state.restore(snapshot)
-        self.store.end = last
-        self.recorder.store_lost(last)
+        self.store.fail_over(replica)
+        self.recorder.store_lost(self.store.end)
         self.faults.note(FaultKind.LOSS, None, self.time, None)
 
     def heal(self) -> None:

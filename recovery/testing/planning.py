@@ -48,24 +48,20 @@ _NAMES = ("anna", "ben", "cleo", "dan")
 _WINDOW = 30.0
 
 
-def make_plan(seed: int, *, failover: bool = False) -> Plan:
+def make_plan(seed: int) -> Plan:
     """Return the plan of a seed.
-
-    Args:
-        failover: the store also fails over to a replica that lacks its last writes.
 
     >>> make_plan(7) == make_plan(7)
     True
     """
-    return _Author(seed, failover=failover).write()
+    return _Author(seed).write()
 
 
 class _Author:
     """Writes one plan."""
 
-    def __init__(self, seed: int, *, failover: bool) -> None:
+    def __init__(self, seed: int) -> None:
         self._seed = seed
-        self._faults = (*_FAULTS, _Author.fail_over) if failover else _FAULTS
         self._chance = random.Random(f"plan {seed}")  # noqa: S311 - it has to repeat itself
         self._servers = tuple(f"s{number}" for number in range(1, self._chance.choice((1, 2, 2, 3)) + 1))
         self._clients = _NAMES[: self._chance.choice((1, 2, 2, 3, 4))]
@@ -76,7 +72,7 @@ class _Author:
         for client in self._clients:
             self._steps.append(Come(client, self._server()))
         self._steps.append(Wait(chance.choice((0.0, 0.01, 0.1))))
-        acts = self._cast(_WORKLOAD, 3, 6) + self._cast(self._faults, 0, 3)
+        acts = self._cast(_WORKLOAD, 3, 6) + self._cast(_FAULTS, 0, 3)
         for _ in range(chance.randint(5, 30)):
             chance.choice((*acts, *_ALWAYS))(self)
             self._pause()
@@ -269,7 +265,7 @@ class _Author:
     def fail_over(self) -> None:
         self._steps.append(StopReplication())
         for _ in range(self._chance.randint(0, 3)):
-            self._chance.choice(_ALWAYS)(self)
+            self._chance.choice((*_ALWAYS, *_CHANGES))(self)
             self._pause()
         self._steps.append(FailOver())
 
@@ -277,6 +273,17 @@ class _Author:
 _Act = Callable[[_Author], None]
 
 _ALWAYS: tuple[_Act, ...] = (_Author.emit, _Author.emit, _Author.lose_and_return)
+
+_CHANGES: tuple[_Act, ...] = (
+    _Author.come,
+    _Author.enter,
+    _Author.exit,
+    _Author.shut,
+    _Author.disconnect,
+    _Author.leave,
+    _Author.crash,
+)
+"""What a failover may undo, and what makes those forget who knew of it."""
 
 _WORKLOAD: tuple[_Act, ...] = (
     _Author.lose,
@@ -308,4 +315,5 @@ _FAULTS: tuple[_Act, ...] = (
     _Author.lag,
     _Author.trim,
     _Author.delete_stream,
+    _Author.fail_over,
 )

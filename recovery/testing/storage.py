@@ -20,7 +20,7 @@ from typing import Any
 from recovery.commands import Append, Appended, Command, Read
 from recovery.errors import StoreError, StoreUnavailableError
 from recovery.offsets import ORIGIN
-from recovery.stores.memory_state import MemoryState
+from recovery.stores.memory_state import MemoryState, Snapshot
 from recovery.testing.loop import VirtualLoop
 from recovery.testing.network import Pace
 
@@ -48,6 +48,7 @@ class _Request:
     commands: Sequence[Command[Any]]
     reply: asyncio.Future[list[Any]]
     fate: Fate | None
+    primary: int = 0  # the one that it is sent to
     forgotten: bool = False  # its connection is gone: no reply will come
     waits_until: float | None = None  # a blocking read: when it gives up
 
@@ -68,6 +69,7 @@ class SimulatedStore:
         clock_shift: seconds by which its clock is ahead of the loop's.
         end: the last offset of the stream.
         stalled: it takes commands, and carries none out.
+        primary: how many failovers there were; what was sent to an earlier primary never arrives.
         appended: called with each batch that was stored.
     """
 
@@ -78,6 +80,7 @@ class SimulatedStore:
         self.state = MemoryState(clock=self.clock)
         self.end = ORIGIN
         self.stalled = False
+        self.primary = 0
         self.appended = appended
         self._loop = loop
         self._seed = seed
@@ -104,8 +107,19 @@ class SimulatedStore:
         for request in inbox:
             self.arrive(request)
 
+    def fail_over(self, replica: Snapshot) -> None:
+        """Be the replica from now on; all connections must break."""
+        self.state.restore(replica)
+        self.end = self.state.last
+        self.stalled = False
+        self.primary += 1
+        self._inbox.clear()
+        self._blocked.clear()
+
     def arrive(self, request: _Request) -> None:
         """A request has reached the store."""
+        if request.primary != self.primary:
+            return
         if self.stalled:
             self._inbox.append(request)
         elif request.waits_until is not None and not self._has_entries(request.commands[0]):
@@ -217,7 +231,7 @@ class StoreLink:
             await asyncio.sleep(self.pace.slowest)
             raise StoreUnavailableError("connection refused (simulated)", maybe_applied=False)
         block = commands[0].block_ms / 1000 if isinstance(commands[0], Read) else 0.0
-        request = _Request(self, commands, self._loop.create_future(), fate)
+        request = _Request(self, commands, self._loop.create_future(), fate, self._store.primary)
         link = self._reading if isinstance(commands[0], Read) else self._writing
         link.latest = max(link.latest, self._loop.time() + self._travel())
         if block and len(commands) == 1:
