@@ -266,6 +266,7 @@ def test_a_failover_loses_what_the_replica_never_got(
 def test_what_is_under_way_to_a_primary_does_not_reach_the_next_one(
     cluster: SimulatedCluster, anna: SimulatedClient
 ) -> None:
+    cluster.emit("s2")
     cluster.stop_replication()
     before = cluster.store.state.last
     cluster.emit("s2", wait=False)
