@@ -56,7 +56,7 @@ def read_on(
     Args:
         max_len: this server's cap on the stream, if it has one.
         doubtful: continuity must be proven whatever is read (first read, or after an interruption).
-        renewal: what to do if the stream is gone, or has lost the position or what this server knows (`lost`).
+        renewal: what to do if the stream, its entry at the position, or the last one known (`lost`) is gone.
     """
     entries: tuple[Entry, ...] = yield Read(after, count, 0 if doubtful else block_ms)
     full = len(entries) >= min(count, max_len or count, _SHORTEST_CAP)
