@@ -46,6 +46,7 @@ __all__ = ["make_plan"]
 _ROOMS = ("red", "blue")
 _NAMES = ("anna", "ben", "cleo", "dan")
 _WINDOW = 30.0
+_A_DOZEN_FAILURES = (Fate.FAILS,) * 12
 
 
 def make_plan(seed: int) -> Plan:
@@ -66,6 +67,7 @@ class _Author:
         self._servers = tuple(f"s{number}" for number in range(1, self._chance.choice((1, 2, 2, 3)) + 1))
         self._clients = _NAMES[: self._chance.choice((1, 2, 2, 3, 4))]
         self._steps: list[Step] = []
+        self._in_a_hurry = False  # servers give up soon, so that a dozen failures are a failure for good
 
     def write(self) -> Plan:
         chance = self._chance
@@ -97,6 +99,8 @@ class _Author:
             read_count=chance.choice((1, 2, 5, 1000)),
             takeover_timeout=chance.choice((0.2, 2.0)),
         )
+        if self._in_a_hurry:
+            settings["publish_timeout"] = 0.3
         if chance.random() < 0.15:
             settings["log_max_entries"] = chance.choice((5, 20))
         if chance.random() < 0.1:
@@ -215,6 +219,50 @@ class _Author:
     def stop_reading(self) -> None:
         self._steps.append(StopReading(self._client(), self._chance.choice((0.5, 5.0, 20.0))))
 
+    # The store fails in the middle of something --------------------------------------------------------
+
+    def go_unsaved(self) -> None:
+        """Rooms are changed while a client goes, and its server can write nothing, but reads on."""
+        self._in_a_hurry = True
+        chance, client, (here, there) = self._chance, self._client(), self._two_servers()
+        own, other = chance.sample(_ROOMS, 2)
+        self._steps += [
+            Come(client, here),
+            Wait(0.1),
+            FailCommands(here, _A_DOZEN_FAILURES),
+            chance.choice((Enter, Exit))(here, client, own),
+            Lose(client, chance.choice(("reset", "close"))),
+            Wait(0.05),
+            Enter(there, client, other),
+            Wait(1.0),
+            Emit(there, (other,)),
+            Come(client, there),
+            Wait(0.1),
+        ]
+
+    def come_unsaved(self) -> None:
+        """A client is claimed, but not saved; then it comes once more, and leaves its connection open."""
+        self._in_a_hurry = True
+        chance, client, (here, there) = self._chance, self._client(), self._two_servers()
+        fates = (None,) * chance.choice((1, 2, 2)) + _A_DOZEN_FAILURES
+        self._steps += [
+            Come(client, there),
+            Wait(0.1),
+            Lose(client, chance.choice(("reset", "close"))),
+            Wait(0.2),
+            FailCommands(here, fates),
+            Come(client, here),
+            Wait(0.5),
+            Come(client, there),
+            Wait(0.1),
+            Emit(there),
+        ]
+
+    def _two_servers(self) -> tuple[str, str]:
+        """Two that differ, where there are two."""
+        here = self._server()
+        return here, self._chance.choice([server for server in self._servers if server != here] or [here])
+
     # The faults ----------------------------------------------------------------------------------------
 
     def crash(self) -> None:
@@ -312,6 +360,8 @@ _FAULTS: tuple[_Act, ...] = (
     _Author.stall_store,
     _Author.cut_off,
     _Author.fail_commands,
+    _Author.go_unsaved,
+    _Author.come_unsaved,
     _Author.lag,
     _Author.trim,
     _Author.delete_stream,
