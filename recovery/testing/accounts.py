@@ -114,6 +114,7 @@ class Session:
         ended: how it was ended on purpose, if it was.
         undone: how the store lost that, if it did.
         undone_from: number of the first connection that may be later than that.
+        forgotten: numbers of the connections of which the store forgot that they had the session.
         strays: connections that were recovered although it had ended, or under a sid that nobody had.
     """
 
@@ -125,6 +126,7 @@ class Session:
     ended: Ended | None = None
     undone: Loss | None = None
     undone_from: int = 0
+    forgotten: set[int] = field(default_factory=set[int])
     strays: list[Connection] = field(default_factory=list[Connection])
     _rooms: dict[Room, RoomTimeline] | None = None
 
@@ -317,6 +319,8 @@ class _Reader:
         for (_, sid), session in self._by_sid.items():
             if sid in loss.event.ends:
                 session.undone, session.undone_from = loss, len(session.connections)
+            if sid in loss.event.moves:
+                session.forgotten.add(len(session.connections) - 1)
 
     def _session_of(self, event: MembershipChanged | Ended) -> Session | None:
         if event.sid is not None:

@@ -160,12 +160,15 @@ class WritesLost:
             beyond it. `ORIGIN` if that is not known: then it has to be at once. None if nobody was told,
             because no server that knew what was lost lived long enough.
         ends: sids of the sessions whose end was lost, too, so that it is undone until it is told.
+        moves: sids of the sessions of which it was lost that they had changed hands: whoever has one then is
+            not asked to let go of it.
     """
 
     after: Offset
     upto: Offset | None = None
     told: Offset | None = ORIGIN
     ends: frozenset[str] = frozenset()
+    moves: frozenset[str] = frozenset()
 
 
 Event: TypeAlias = Emitted | Accepted | Received | MembershipChanged | Dropped | Ended | WritesLost

@@ -137,12 +137,13 @@ class Reception:
         """Compare the packet's place with where the session began, ended, and changed hands."""
         session, newer = self.session, self.session.newer(connection)
         ended = None if session.ended is None else session.ended.by
+        forgotten = connection.number in session.forgotten and not received.heard
         if session.first.after != ORIGIN and packet.last <= session.first.after:
             kind, detail = (
                 Kind.BEFORE_SESSION,
                 f"the session {session.first.sid} began after {session.first.after}",
             )
-        elif newer is not None and ORIGIN < newer.accepted.by < packet.first:
+        elif newer is not None and ORIGIN < newer.accepted.by < packet.first and not forgotten:
             kind = Kind.OLD_CONNECTION
             detail = f"{_named(connection)}, but {_named(newer)} owned the session by {newer.accepted.by}"
         elif ended is not None and packet.first > ended and session.is_over(packet.first, connection):

@@ -343,10 +343,11 @@ class Recorder:
     def store_lost(self, after: Offset, upto: Offset, undone: Undone | None = None) -> None:
         """The store lost what stood between two offsets, and perhaps more of the sessions."""
         self._latest = max(self._latest, upto)
+        undone = undone or Undone()
         self._untold.append(len(self.history.events))
-        ends = frozenset[str](undone.ends if undone is not None else ())
-        self.history.add(WritesLost(after, upto, told=None, ends=ends))
-        for change in undone.changes if undone is not None else ():
+        lost = WritesLost(after, upto, told=None, ends=undone.ends, moves=undone.moves)
+        self.history.add(lost)
+        for change in undone.changes:
             name = self.name_of(change.sid)
             self.history.add(
                 MembershipChanged(name, change.room, change.entered, after=after, by=None, sid=change.sid)

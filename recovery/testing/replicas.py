@@ -25,11 +25,13 @@ class Undone:
 
     Attributes:
         ends: sessions that had ended, and have not.
+        moves: sessions that had changed hands, and have not.
         changes: of rooms.
     """
 
-    ends: frozenset[Sid]
-    changes: tuple[UndoneChange, ...]
+    ends: frozenset[Sid] = frozenset()
+    moves: frozenset[Sid] = frozenset()
+    changes: tuple[UndoneChange, ...] = ()
 
 
 def what_it_lacks(primary: Snapshot, replica: Snapshot) -> Undone:
@@ -38,7 +40,8 @@ def what_it_lacks(primary: Snapshot, replica: Snapshot) -> Undone:
     ends = frozenset(before[pid].sid for pid in before if _has_ended(primary, pid))
     now = _sessions(primary)
     changes = [change for pid in before.keys() & now.keys() for change in _changes(now[pid], before[pid])]
-    return Undone(ends, tuple(sorted(changes, key=str)))
+    moves = frozenset(before[pid].sid for pid in before if _has_moved(primary, replica, pid))
+    return Undone(ends, moves, tuple(sorted(changes, key=str)))
 
 
 def _sessions(snapshot: Snapshot) -> dict[Pid, SavedSession]:
@@ -50,6 +53,11 @@ def _sessions(snapshot: Snapshot) -> dict[Pid, SavedSession]:
 def _has_ended(snapshot: Snapshot, pid: Pid) -> bool:
     claim = snapshot.claims.get(pid)
     return claim is not None and claim.saved.state is HolderState.ENDED
+
+
+def _has_moved(primary: Snapshot, replica: Snapshot, pid: Pid) -> bool:
+    claim = primary.claims.get(pid)
+    return claim is not None and claim.number > replica.claims[pid].number
 
 
 def _changes(now: SavedSession, then: SavedSession) -> Iterator[UndoneChange]:

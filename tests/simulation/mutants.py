@@ -140,6 +140,18 @@ MUTANTS = (
         "pass\n        return True",
     ),
     Mutant(
+        "an epoch that came back with a replica goes on",
+        "recovery/stores/memory_state.py",
+        "if self.epoch == command.stale or self.begun <= command.lost:",
+        "if self.epoch == command.stale:",
+    ),
+    Mutant(
+        "a reader does not look for what its server knows",
+        "recovery/flows/reading.py",
+        "lost = lost or is_lost(known, newest)",
+        "lost = False",
+    ),
+    Mutant(
         "volatile packets are replayed",
         "recovery/core/packets.py",
         "return not self.volatile",

@@ -132,6 +132,43 @@ def test_a_session_that_ends_once_more_has_ended() -> None:
     assert story.found == [(Kind.AFTER_END, "ann", None)]
 
 
+def _story_of_a_lost_move(who: str, **receipt: Any) -> Story:
+    """The store forgets that one of two recovered; ann comes back once more; 7 is written to the old one."""
+    story = Story()
+    for client in ("ann", "bob"):
+        story.connect(client, after=0, by=1)
+    old = story.recover("ann", after=2)
+    story.lose_writes(after=2, upto=at(2), moves=frozenset({story.sid(who)}), told=None)
+    story.recover("ann", after=3)
+    story.emit(7)
+    story.receive("ann", 7, on=old, **receipt)
+    return story
+
+
+def test_a_connection_that_the_store_forgot_is_not_asked_to_stop() -> None:
+    assert _story_of_a_lost_move("ann", heard=False).found == []
+
+
+def test_a_connection_that_the_store_did_not_forget_is() -> None:
+    found = _story_of_a_lost_move("bob", heard=False).found
+    assert found == [(Kind.OLD_CONNECTION, "ann", "p7")]
+
+
+def test_nobody_hears_a_connection_that_the_store_forgot() -> None:
+    found = _story_of_a_lost_move("ann", heard=True).found
+    assert found == [(Kind.OLD_CONNECTION, "ann", "p7")]
+
+
+def test_an_older_connection_stays_closed_though_the_store_forgot_a_newer_one() -> None:
+    story = Story()
+    first = story.connect("ann", after=0, by=1)
+    story.recover("ann", after=2)
+    story.lose_writes(after=2, upto=at(2), moves=frozenset({story.sid("ann")}), told=None)
+    story.emit(7)
+    story.receive("ann", 7, on=first, heard=False)
+    assert story.found == [(Kind.OLD_CONNECTION, "ann", "p7")]
+
+
 def _story_of_a_repeated_emit(earlier: frozenset[Any], told: Any) -> Story:
     """Packet 9 stood at 5 first; ann received it there, bob, whose session is new, at 9."""
     story = Story("bob")
