@@ -319,6 +319,11 @@ def _restore(
 
 def _refuse(newcomer: Newcomer[F], dispatcher: Dispatcher[F], reason: Reason) -> Connection[F]:
     logger.info("no recovery: %s", reason, extra={"event": "recover.refused", "reason": reason.value})
+    offset = newcomer.presented.offset
+    if offset is not None and offset > dispatcher.edge and reason is not Reason.OFFSET_UNKNOWN:
+        # Our reader is behind. The client keeps its offset until it receives a packet, and above the start of
+        # its new session that would pass for what it has of it (`floor_of`): rather none to come back to.
+        newcomer = replace(newcomer, pid=None)
     return _fresh(newcomer, dispatcher, reason)
 
 
