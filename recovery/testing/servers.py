@@ -194,7 +194,7 @@ class _Manager(AsyncRecoveryManager):
 
     async def can_disconnect(self, sid: str, namespace: str) -> bool:
         client = self._process.clients.find(namespace, sid)
-        held = client is not None and client.held  # it is let in, then disconnected: later than this returns
+        held = client is not None and client.held  # what it got until the handler returned follows
         with self._recorder.ending(sid, certain=not held):
             return await super().can_disconnect(sid, namespace)
 
