@@ -22,11 +22,15 @@ def _kinds(*steps: Step) -> set[str]:
     return {problem.kind for problem in run(plan).problems}
 
 
+def _never(*_arguments: object) -> bool:
+    return False
+
+
 def _ignore_losses(monkeypatch: pytest.MonkeyPatch) -> None:
     """A defect: servers do not look for what they know."""
-    monkeypatch.setattr("recovery.flows.reading.is_lost", lambda *_: False)
-    monkeypatch.setattr("recovery.aio.runtime.is_lost", lambda *_: False)
-    monkeypatch.setattr("recovery.stores.memory_state._Stream.has_lost", lambda *_: False)
+    monkeypatch.setattr("recovery.flows.reading.is_lost", _never)
+    monkeypatch.setattr("recovery.aio.runtime.is_lost", _never)
+    monkeypatch.setattr("recovery.stores.memory_state._Stream.has_lost", _never)
 
 
 def test_a_loss_that_is_told_is_no_problem() -> None:
