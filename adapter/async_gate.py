@@ -316,7 +316,11 @@ class Gate:
                 connection.go_live()
 
     async def _save_first(self, client: Client) -> bool:
-        """Make the session durable, unless it has ended; tell whether to let the client in."""
+        """Make the session durable, unless it has ended; False if it is somebody else's now.
+
+        True says nothing of the transport, at which whoever asks has to look: a client that must not be let
+        in although its session may be its own has none any more. Others may be, if need be without a pid.
+        """
         recovered = client.connection.recovery.recovered
         try:
             saved = -1
@@ -332,7 +336,6 @@ class Gate:
                 if isinstance(exc, EncodingError):
                     await self._process.sessions.end(client)  # else it would come, in vain, for ever
                 await seams.abort(self._server, client.connection.transport)
-            return not recovered
         return True
 
     async def _refuse(self, eio_sid: str, namespace: str) -> None:
