@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for part in _parts(range(first, last), options):
         report.merge(part)
         if options.progress:
-            print(f"{report.histories} histories, {len(report.failed)} failed", file=sys.stderr)
+            print(f"{report.histories} histories, failed: {list(report.failed) or 'none'}", file=sys.stderr)
         if time.monotonic() - started > options.budget or len(report.failed) >= options.stop_after:
             break
     _tell(report, first, time.monotonic() - started)
