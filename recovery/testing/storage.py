@@ -252,7 +252,8 @@ class StoreLink:
         fate = self._fate(commands)
         if fate is not None:
             self._failed(self)
-            self.unnoticed = self.unnoticed and not isinstance(commands[0], Read)
+        if self.cut is not None and isinstance(commands[0], Read):
+            self.unnoticed = False
         if fate is Fate.REFUSED:
             await asyncio.sleep(self.pace.slowest)
             raise StoreUnavailableError("connection refused (simulated)", maybe_applied=False)
