@@ -13,7 +13,7 @@ stream gets a new epoch: nobody can recover what may have been lost, and everybo
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from recovery.commands import Flow, GetStream, Read, ReadBack, RenewStream
 from recovery.offsets import Offset
@@ -68,7 +68,8 @@ def read_on(
     if doubtful:  # before the state: whatever is trimmed between the two makes a gap, not a loss
         for known in sorted({after, renewal.lost}):  # what was published may be in another primary already
             newest: tuple[Entry, ...] = yield ReadBack(known, 1)
-            lost = lost or is_lost(known, newest)
+            if is_lost(known, newest):  # but a later one, published since, may be there, in a new epoch
+                lost, renewal = True, replace(renewal, lost=known)
     state: StreamState | None = yield GetStream()
     if state is None or lost:
         renewed: StreamState = yield renewal
