@@ -148,7 +148,7 @@ MUTANTS = (
     Mutant(
         "a reader does not look for what its server knows",
         "recovery/flows/reading.py",
-        "lost = lost or is_lost(known, newest)",
+        "lost, renewal = True, replace(renewal, lost=known)",
         "lost = False",
     ),
     Mutant(
