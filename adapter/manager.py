@@ -163,16 +163,16 @@ class RecoveryManager(LockedTables):
 
     def can_disconnect(self, sid: str, namespace: str) -> bool:
         """Prepare to disconnect a client after all that was emitted; False if it is not here."""
-        return bool(self._call(self._operations.can_disconnect, sid, namespace))
+        return bool(self._keep_house("can_disconnect", sid, namespace))
 
     def pre_disconnect(self, sid: str, namespace: str) -> str | None:
         """Note that a client is on its way out; if it is still live, it or the server wants it so."""
-        eio_sid: str | None = self._call(self._operations.pre_disconnect, sid, namespace)
+        eio_sid: str | None = self._keep_house("pre_disconnect", sid, namespace)
         return eio_sid
 
     def disconnect(self, sid: str, namespace: str, **kwargs: Any) -> None:
         """Remove a client from the tables, after its disconnect handler, or after it was refused."""
-        self._call(self._operations.disconnect, sid, namespace, **kwargs)
+        self._keep_house("disconnect", sid, namespace, **kwargs)
 
     def enter_room(self, sid: str, namespace: str, room: Room, eio_sid: str | None = None) -> None:
         """Put a client into a room, wherever it is; durable on return.
@@ -247,6 +247,13 @@ class RecoveryManager(LockedTables):
             return self._portal.call(function, *args, **kwargs)
         except PortalClosedError as exc:
             raise PublishError(f"nothing was stored: {exc}", maybe_stored=exc.begun) from exc
+
+    def _keep_house(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        """Call an operation; once this manager is closed, all there is are python-socketio's tables."""
+        try:
+            return self._portal.call(getattr(self._operations, name), *args, **kwargs)
+        except PortalClosedError:
+            return getattr(super(), name)(*args, **kwargs)
 
     def _spawn(self, function: Callable[[], Any]) -> None:
         """Run a function in a thread of its own, whatever that is to the server."""

@@ -188,8 +188,7 @@ class Operations:
             client.ending = self.process.background.start(self._end_quietly(client))
         if client is not None:
             client.parting += 1
-        with self._host.tables:
-            eio_sid: str | None = self._host.base.pre_disconnect(self._manager, sid, namespace)
+        eio_sid: str | None = self._host.base.pre_disconnect(self._manager, sid, namespace)
         return eio_sid
 
     async def disconnect(self, sid: str, namespace: str, **kwargs: Any) -> None:

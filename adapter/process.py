@@ -138,6 +138,14 @@ class Process:
             return handled_connect.get() is not client
         return client.connection.phase is Phase.ENDED and handled_disconnect.get() is not client
 
+    def handles(self, sid: str, namespace: str) -> bool:
+        """Whether this is the client whose connect or disconnect handler is running here.
+
+        It sees the client as it was when it began, even if another connection has taken the session since.
+        """
+        client = self.clients.find(namespace, sid)
+        return client is not None and client in (handled_connect.get(), handled_disconnect.get())
+
     async def follow_stream(self) -> None:
         """Begin to read before an emit: a server's own clients get it from the stream, too.
 

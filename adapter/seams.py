@@ -21,7 +21,6 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from importlib.metadata import version as _version
-from queue import Queue
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -195,8 +194,9 @@ def clear_queue(socket: Any) -> None:
     At once: a thread that sends must not find a later packet when an earlier one is gone.
     """
     thrown_away: list[Any] = []
-    if isinstance(socket.queue, Queue):
-        with socket.queue.mutex:
+    mutex = getattr(socket.queue, "mutex", None)
+    if mutex is not None:
+        with mutex:
             thrown_away.extend(socket.queue.queue)
             socket.queue.queue.clear()
     else:  # nothing else runs meanwhile

@@ -50,11 +50,9 @@ class SyncHost:
             try:
                 return self._portal.call(replacement, *args, **kwargs)
             except PortalClosedError as exc:
-                if exc.begun:
-                    raise
-            if name == seams.HANDLE_CONNECT:  # its client tries again, and finds another server
-                return sync_seams.abort(self.server, *args[:1])
-            return original(*args, **kwargs)
+                if name == seams.HANDLE_CONNECT:  # its client tries again, and finds another server
+                    return sync_seams.abort(self.server, *args[:1])
+                return None if exc.begun and name == seams.TRANSPORT_CLOSED else original(*args, **kwargs)
 
         original = sync_seams.hook(self.server, name, hooked)
         return partial(self.call, original)

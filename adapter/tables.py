@@ -94,6 +94,12 @@ class LockedTables(Manager):
             eio_sid: str | None = super().eio_sid_from_sid(sid, namespace)
             return eio_sid
 
+    def pre_disconnect(self, sid: str, namespace: str) -> str | None:
+        """Note that a client is about to leave."""
+        with self.tables:
+            eio_sid: str | None = super().pre_disconnect(sid, namespace)
+            return eio_sid
+
     def basic_enter_room(self, sid: str, namespace: str, room: Any, eio_sid: str | None = None) -> None:
         """Note a client in a room, in the tables only."""
         with self.tables:
