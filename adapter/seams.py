@@ -32,6 +32,7 @@ from recovery.errors import ConfigurationError
 
 __all__ = [
     "ASYNC_SERVER_NAMES",
+    "CLIENT_LEFT",
     "CONNECT",
     "CONNECT_ERROR",
     "EVENT",
@@ -66,7 +67,8 @@ HANDLE_CONNECT = "_handle_connect"
 TRANSPORT_CLOSED = "_handle_eio_disconnect"
 SEND_PACKET = "_send_packet"
 TRIGGER_EVENT = "_trigger_event"
-ASYNC_SERVER_NAMES = (HANDLE_CONNECT, TRANSPORT_CLOSED, SEND_PACKET, TRIGGER_EVENT, "_handle_disconnect")
+CLIENT_LEFT = "_handle_disconnect"
+ASYNC_SERVER_NAMES = (HANDLE_CONNECT, TRANSPORT_CLOSED, SEND_PACKET, TRIGGER_EVENT, CLIENT_LEFT)
 
 
 class EioPacket(Protocol):
