@@ -92,7 +92,7 @@ class RecoveryManager(LockedTables):
         store = open_async_store(
             url, stream_name=self.settings.stream_name, session_key_prefix=self.settings.session_key_prefix
         )
-        self._portal = Portal(self._spawn, self._forked)
+        self._portal = Portal(self._spawn, forked=self._forked, last=self._let_go)
         self._host = SyncHost(self, self._portal)
         self._operations = Operations(self, self._host, store, self.settings, choices, self.json)
         self._closing = threading.Lock()
@@ -276,6 +276,10 @@ class RecoveryManager(LockedTables):
         self.tables.forget()
         self._closing = threading.Lock()
         self._operations.renew(renewed)
+
+    async def _let_go(self) -> None:
+        """The process ends without a word to us: leave no open connection behind, which Python would tell."""
+        await self._operations.process.let_go()
 
     def _shutdown(self) -> None:
         """In place of `Server.shutdown`: ends what is ours, too."""
