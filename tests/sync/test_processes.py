@@ -185,8 +185,8 @@ def test_a_forked_child_emits_as_a_process_of_its_own(
     assert len({fields[b"uid"] for fields in mine}) == 4
 
 
-@pytest.mark.parametrize("mode", ["threading", "gevent"])
-def test_ctrl_c_ends_an_emit_that_waits_and_leaves_the_manager_as_it_was(mode: str) -> None:
+def test_ctrl_c_ends_an_emit_that_waits_and_leaves_the_manager_as_it_was() -> None:
+    """With greenlets Python raises it in whichever of them runs, as in any program."""
     code = """
     import asyncio, sys, threading
     from recovery.commands import Append
@@ -213,13 +213,12 @@ def test_ctrl_c_ends_an_emit_that_waits_and_leaves_the_manager_as_it_was(mode: s
     manager.close()
     print("closed")
     """
-    with _start(mode, code) as process:
+    with _start("threading", code) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "waiting\n"
         process.send_signal(signal.SIGINT)
         output, complaints = process.communicate(timeout=60)
-    assert (process.returncode, output) == (0, "interrupted\nclosed\n")
-    assert "Traceback" not in complaints  # gevent says that there was an interrupt
+    assert (process.returncode, output, complaints) == (0, "interrupted\nclosed\n", "")
 
 
 @pytest.mark.parametrize("mode", ["threading", "gevent"])
