@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from recovery.commands import Read
+from recovery.errors import SaveError
 from recovery.offsets import ORIGIN, Offset, parse_offset
 from recovery.records import Audience
 from recovery.stores.memory import MemoryState, shared_state
@@ -125,10 +126,13 @@ class _Worker:
     def _move(self) -> None:
         client, entered = self._random.choice(self._clients), self._random.random() < 0.6
         sid, after = client.sid, self._watcher.state.last
-        (self._server.sio.enter_room if entered else self._server.sio.leave_room)(sid, self._room)
-        self._watcher.add(
-            MembershipChanged(client.name, self._room, entered, after, self._watcher.state.last, sid=sid)
-        )
+        by: Offset | None
+        try:
+            (self._server.sio.enter_room if entered else self._server.sio.leave_room)(sid, self._room)
+            by = self._watcher.state.last
+        except SaveError:  # the client came back meanwhile, and its new connection may not know of it
+            by = None
+        self._watcher.add(MembershipChanged(client.name, self._room, entered, after, by, sid=sid))
 
 
 class _Crowd:
