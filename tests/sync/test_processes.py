@@ -239,3 +239,30 @@ def test_a_process_that_waits_for_a_store_that_is_away_can_end(mode: str) -> Non
         time.sleep(0.01)
     """
     _run(mode, code)
+
+
+def test_the_admin_interface_sees_what_happens() -> None:
+    """It emits from inside changes of the tables, in the loop too. It patches classes, hence a process."""
+    code = """
+    import socketio
+    from tests.sync.harness import open_server
+    from tests.waiting import wait_until
+
+    with open_server() as server:
+        instrumented = server.sio.instrument(auth=False, server_stats_interval=1)
+        admin, seen = socketio.SimpleClient(), []
+        admin.connect(server.url.replace("ws", "http").split("/socket.io")[0], namespace="/admin")
+        client = server.client()
+        server.sio.enter_room(client.sid, "room")
+        server.sio.emit("n", 1, room="room")
+        wait_until(lambda: client.got("n") == [1])
+        client.cut()
+        server.sio.emit("n", 2, room="room")
+        client.connect()
+        wait_until(lambda: client.got("n") == [1, 2])
+        while not {"room_joined", "socket_disconnected"} <= set(seen):
+            seen.append(admin.receive(timeout=10)[0])
+        admin.disconnect()
+        instrumented.shutdown()
+    """
+    _run("threading", code)
