@@ -1,7 +1,8 @@
 """Every private name of python-socketio and python-engineio that this project touches.
 
-Checked on python-socketio 5.18.1 with python-engineio 4.15.1. The contract test
-(``tests/unit/test_seams.py``) fails with a clear message when a release moves one of them.
+Checked on python-socketio 5.13.0 to 5.18.1, with python-engineio 4.11.0 to 4.15.1. The contract test
+(``tests/unit/test_seams.py``) fails with a clear message when a release moves one of them, and `check` of
+`adapter.releases` refuses such a release.
 
 What is relied on:
 
@@ -15,35 +16,54 @@ What is relied on:
 - Engine.IO server: ``_async["websocket"]`` makes what carries a WebSocket, from the socket's bound method.
   One task of the socket calls its ``send``, others its ``wait``; an exception ends either, and with it the
   socket.
+
+What releases differ in:
+
+- before 5.18.0, ``_handle_connect`` begins with ``manager.connect(eio_sid, namespace)``, which makes the sid,
+  and a client counts as connected from then on. Since then it begins with ``pre_connect``, and ends with
+  ``connect(sid, namespace)`` after CONNECT (with ``always_connect``: before the handler); between them the
+  sid is in ``pending_connect``. What is refused, raised, or gone meanwhile is cleaned up alike.
+- before 5.17.0, there is no ``is_sid_room``, and a client may enter another's; a connect handler without auth
+  is tried with two arguments first, then with None as the third. Since then it is the other way round.
+- before 5.16.4, a binary packet of which a part is missing stays in ``_binary_packet`` when its client
+  leaves; before 5.16.2 a client need not be connected to leave one there.
+- before 5.16.1, managers have no ``json``.
+- before 5.14.3, Python's own ``ConnectionRefusedError`` does not refuse a client, but is an error of the
+  handler.
+- before python-engineio 4.13, a socket begins to ping before its connect event, and each PONG, asked for or
+  not, starts another wait for a ping.
 """
 
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
-from importlib.metadata import version as _version
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from weakref import WeakKeyDictionary
 
 from engineio import packet as eio_packet
-from socketio import AsyncManager
 from socketio import packet as sio_packet
-
-from recovery.errors import ConfigurationError
+from socketio.base_manager import BaseManager
 
 __all__ = [
-    "ASYNC_SERVER_NAMES",
+    "BEGINS_WITH_CONNECT",
     "CONNECT",
     "CONNECT_ERROR",
+    "EIO_NEEDS",
     "EVENT",
     "HANDLE_CONNECT",
+    "MANAGER_NEEDS",
     "SEND_PACKET",
+    "SERVER_NEEDS",
+    "SOCKET_NEEDS",
+    "TABLES",
     "TRANSPORT_CLOSED",
     "TRIGGER_EVENT",
     "EioPacket",
+    "Need",
     "abort",
     "accepts",
-    "check_server",
     "clear_queue",
+    "connected",
     "disconnected",
     "enqueue",
     "give_up",
@@ -65,7 +85,62 @@ HANDLE_CONNECT = "_handle_connect"
 TRANSPORT_CLOSED = "_handle_eio_disconnect"
 SEND_PACKET = "_send_packet"
 TRIGGER_EVENT = "_trigger_event"
-ASYNC_SERVER_NAMES = (HANDLE_CONNECT, TRANSPORT_CLOSED, SEND_PACKET, TRIGGER_EVENT, "_handle_disconnect")
+
+BEGINS_WITH_CONNECT = "eio_sid" in inspect.signature(BaseManager.connect).parameters
+"""Whether a server has its manager connect a transport before it asks the application."""
+
+
+class Need(NamedTuple):
+    """A name that we need, and how we call it.
+
+    Attributes:
+        arguments: None for an attribute that is no method.
+    """
+
+    name: str
+    arguments: tuple[str, ...] | None = None
+    keywords: tuple[str, ...] = ()
+    is_coroutine: bool = False
+
+
+_CLIENT = ("sid", "namespace")
+
+SERVER_NEEDS = (
+    Need(HANDLE_CONNECT, ("eio_sid", "namespace", "data"), is_coroutine=True),
+    Need(TRANSPORT_CLOSED, ("eio_sid", "reason"), is_coroutine=True),
+    Need(SEND_PACKET, ("eio_sid", "packet"), is_coroutine=True),
+    Need(TRIGGER_EVENT, ("event", "namespace", "sid", "argument"), is_coroutine=True),
+    Need("_handle_disconnect", ("eio_sid", "namespace", "reason"), is_coroutine=True),
+    Need("disconnect", _CLIENT, ("ignore_queue",), is_coroutine=True),
+    Need("get_session", ("sid",), ("namespace",), is_coroutine=True),
+    Need("save_session", ("sid", "session"), ("namespace",), is_coroutine=True),
+    Need("shutdown", (), is_coroutine=True),
+    *(Need(name) for name in ("environ", "handlers", "namespace_handlers", "packet_class", "reason")),
+)
+MANAGER_NEEDS = (
+    Need("pre_connect", ("eio_sid", "namespace"), is_coroutine=True),
+    Need("connect", _CLIENT, is_coroutine=True),
+    Need("can_disconnect", _CLIENT, is_coroutine=True),
+    Need("disconnect", _CLIENT, ("ignore_queue",), is_coroutine=True),
+    Need("pre_disconnect", _CLIENT),
+    Need("is_connected", _CLIENT),
+    Need("is_sid_room", ("namespace", "room")),
+    Need("sid_from_eio_sid", ("eio_sid", "namespace")),
+    Need("basic_enter_room", (*_CLIENT, "room"), ("eio_sid",)),
+    Need("basic_leave_room", (*_CLIENT, "room")),
+    Need("basic_disconnect", _CLIENT),
+)
+TABLES = tuple(Need(name) for name in ("rooms", "pending_connect", "pending_disconnect", "callbacks", "json"))
+EIO_NEEDS = (
+    Need("on", ("event", "handler")),
+    Need("generate_id", ()),
+    *(Need(name) for name in ("sockets", "ping_interval", "ping_timeout", "_async")),
+)
+SOCKET_NEEDS = (
+    Need("send", ("packet",), is_coroutine=True),
+    Need("close", (), ("wait", "abort", "reason"), is_coroutine=True),
+    Need("schedule_ping", ()),
+)
 
 
 class EioPacket(Protocol):
@@ -86,29 +161,35 @@ class Manager(Protocol):
         """Note a client in a room."""
 
 
-def check_server(server: Any) -> None:  # python-socketio ships no types
-    """Raise `ConfigurationError` if this server lacks a name that we need."""
-    if not inspect.iscoroutinefunction(getattr(AsyncManager, "pre_connect", None)):
-        raise ConfigurationError(
-            f"python-socketio {_version('python-socketio')} is too old: 5.18 or later is needed"
-        )
-    missing = [
-        name for name in ASYNC_SERVER_NAMES if not inspect.iscoroutinefunction(getattr(server, name, None))
-    ]
-    if missing:
-        raise ConfigurationError(
-            f"this python-socketio server has no coroutine {', '.join(missing)}: AsyncRecoveryManager needs a"
-            " socketio.AsyncServer of a release from 5.18 on"
-        )
-
-
 def hook(server: Any, name: str, replacement: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
     """Put `replacement` in place of a server's coroutine method, and return the original."""
     original: Callable[..., Awaitable[Any]] = getattr(server, name)
     setattr(server, name, replacement)
     if name == TRANSPORT_CLOSED:
         server.eio.on("disconnect", replacement)
+    if name == HANDLE_CONNECT and BEGINS_WITH_CONNECT:
+        return _connecting(server, original)
     return original
+
+
+def _connecting(server: Any, original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """Have ``_handle_connect`` end as it does since 5.18: whoever was not refused is connected."""
+
+    async def handle_connect(eio_sid: str, namespace: str | None, data: Any) -> None:
+        await original(eio_sid, namespace, data)
+        name = namespace or "/"
+        connected(server.manager, server.manager.sid_from_eio_sid(eio_sid, name), name)
+
+    return handle_connect
+
+
+def connected(manager: Manager, sid: str | None, namespace: str) -> None:
+    """Count a client as connected, if it was about to be; harmless when repeated."""
+    pending = manager.pending_connect.get(namespace, [])
+    if sid in pending:
+        pending.remove(sid)
+        if not pending:
+            del manager.pending_connect[namespace]
 
 
 def disconnected(server: Any) -> Callable[..., Awaitable[None]]:

@@ -1,0 +1,154 @@
+"""The releases of python-socketio that this project runs on, made alike for the rest of it.
+
+All other code is written for the newest one. The managers that ours inherit from stand here; on an older
+release they bring what it lacks, so that a client counts as connected from CONNECT on, and not before. Which
+it is, is asked of the release itself: a name is there or not, whatever the number.
+
+What differs between releases is listed in `adapter.seams`, and so are the names that `check` looks for.
+"""
+
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import socketio
+from socketio.base_manager import BaseManager
+
+from adapter import seams
+from adapter.seams import Need
+from recovery.errors import ConfigurationError
+
+__all__ = ["KNOWN_RELEASES", "AsyncManager", "check"]
+
+KNOWN_RELEASES = "5.13.0 to 5.18.1"
+"""What the test suites have run on."""
+
+_ADVICE = "install one that is: pip install 'python-socketio>=5.13,<5.19'"
+
+
+def check(server: Any) -> None:  # python-socketio ships no types
+    """See that an asyncio server has all that we need, in the shape in which we use it.
+
+    Raises:
+        ConfigurationError: something is missing, or different; says what, and what to do.
+    """
+    if not isinstance(server, socketio.AsyncServer):
+        raise ConfigurationError(
+            f"AsyncRecoveryManager was given to a {type(server).__name__}, expected a socketio.AsyncServer"
+        )
+    needs = (
+        (server, seams.SERVER_NEEDS),
+        (AsyncManager, seams.MANAGER_NEEDS),
+        (server.manager, seams.TABLES),
+        (server.eio, seams.EIO_NEEDS),
+        (_socket_class(), seams.SOCKET_NEEDS),
+    )
+    faults = [fault for owner, needed in needs for fault in _faults(owner, needed)]
+    if faults:
+        raise ConfigurationError(
+            f"python-socketio {_version('python-socketio')} with python-engineio"
+            f" {_version('python-engineio')} is not as recovery needs it: {'; '.join(faults)}. Releases"
+            f" {KNOWN_RELEASES} of python-socketio are known to work: {_ADVICE}"
+        )
+
+
+def _faults(owner: Any, needs: tuple[Need, ...]) -> Iterator[str]:
+    """What is wrong with an object or a class, in words."""
+    name = owner.__name__ if inspect.isclass(owner) else type(owner).__name__
+    for need in needs:
+        found = getattr(owner, need.name, None)
+        if found is None:
+            yield f"{name}.{need.name} is missing"
+        elif need.is_coroutine and not inspect.iscoroutinefunction(found):
+            yield f"{name}.{need.name} is not a coroutine function"
+        elif need.arguments is not None and not _takes(found, owner, need):
+            yield f"{name}.{need.name} does not take ({', '.join((*need.arguments, *need.keywords))})"
+
+
+def _takes(method: Callable[..., Any], owner: Any, need: Need) -> bool:
+    """Whether a method can be called as we call it; how its parameters are named does not matter."""
+    arguments = need.arguments or ()
+    given = (owner, *arguments) if inspect.isclass(owner) else arguments
+    try:
+        inspect.signature(method).bind(*given, **dict.fromkeys(need.keywords))
+    except TypeError:
+        return False
+    return True
+
+
+def _socket_class() -> Any:
+    """The class of the sockets of asyncio servers; a server has imported it."""
+    return getattr(sys.modules.get("engineio.async_socket"), "AsyncSocket", None)
+
+
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "of an unknown release"
+
+
+class _Tables(BaseManager):  # type: ignore[misc]  # python-socketio ships no types
+    """The tables of clients, as they are since 5.18, on a release before that.
+
+    Attributes:
+        pending_connect: the sids in each namespace whose CONNECT has not been sent.
+        json: the server's JSON module.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pending_connect: dict[str, list[str]] = {}
+        self.json = socketio.packet.Packet.json
+
+    def set_server(self, server: Any) -> None:
+        """Take the server."""
+        super().set_server(server)
+        self.json = server.packet_class.json
+
+    def is_pre_connected(self, sid: str, namespace: str) -> bool:
+        """Whether a client has a sid, and no CONNECT yet."""
+        return sid in self.pending_connect.get(namespace, ())
+
+    def is_connected(self, sid: str, namespace: str) -> bool:
+        """Whether a client is connected, and not about to leave."""
+        return not self.is_pre_connected(sid, namespace) and bool(super().is_connected(sid, namespace))
+
+    def is_sid_room(self, namespace: str, room: Any) -> bool:
+        """Whether a room is that of one client."""
+        return room in self.rooms.get(namespace, {}).get(None, {})
+
+    def basic_enter_room(self, sid: str, namespace: str, room: Any, eio_sid: str | None = None) -> None:
+        """Note a client in a room; raises ValueError if that is another client's own."""
+        if sid != room and self.is_sid_room(namespace, room):
+            raise ValueError("cannot enter a sid room")
+        super().basic_enter_room(sid, namespace, room, eio_sid=eio_sid)
+
+    def basic_disconnect(self, sid: str, namespace: str, **kwargs: Any) -> None:
+        """Take a client out of the tables."""
+        super().basic_disconnect(sid, namespace, **kwargs)
+        seams.connected(self, sid, namespace)
+
+
+class _AsyncManager(_Tables, socketio.AsyncManager):  # type: ignore[misc]  # as above
+    """`socketio.AsyncManager` as it is since 5.18, for a server that calls `connect` to begin with."""
+
+    async def pre_connect(self, eio_sid: str, namespace: str) -> str | None:
+        """Give a client a fresh sid; None if its transport has one in this namespace."""
+        sid: str | None = await super().connect(eio_sid, namespace)
+        if sid is not None:
+            self.pending_connect.setdefault(namespace, []).append(sid)
+        return sid
+
+    async def connect(self, sid: str, namespace: str) -> str | None:
+        """Note that a client is connected; what is not the sid of one is a transport that wants one."""
+        if not self.is_pre_connected(sid, namespace):
+            return await self.pre_connect(sid, namespace)
+        seams.connected(self, sid, namespace)
+        return sid
+
+
+AsyncManager: Any = _AsyncManager if seams.BEGINS_WITH_CONNECT else socketio.AsyncManager
+"""What `AsyncRecoveryManager` inherits from."""
