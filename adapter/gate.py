@@ -164,7 +164,7 @@ class Gate:
         finally:
             for client in away:
                 self._free(client)
-            self._server.environ.pop(eio_sid, None)
+            seams.forget(self._server, eio_sid)
         for client in recoverable:
             if not client.doomed:
                 self._process.sessions.save_later(client, HolderState.AWAY, whole=False)

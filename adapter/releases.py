@@ -4,7 +4,7 @@ All other code is written for the newest one. The managers that ours inherit fro
 release they bring what it lacks, so that a client counts as connected from CONNECT on, and not before. Which
 it is, is asked of the release itself: a name is there or not, whatever the number.
 
-What differs between releases is listed in `adapter.seams`, and so are the names that `check` looks for.
+What differs between releases is listed in `adapter.seams`; what `check` looks for, in `adapter.needs`.
 """
 
 import inspect
@@ -16,8 +16,8 @@ from typing import Any
 import socketio
 from socketio.base_manager import BaseManager
 
-from adapter import seams
-from adapter.seams import Need
+from adapter import needs, seams
+from adapter.needs import Need
 from recovery.errors import ConfigurationError
 
 __all__ = ["KNOWN_RELEASES", "AsyncManager", "check"]
@@ -38,14 +38,14 @@ def check(server: Any) -> None:  # python-socketio ships no types
         raise ConfigurationError(
             f"AsyncRecoveryManager was given to a {type(server).__name__}, expected a socketio.AsyncServer"
         )
-    needs = (
-        (server, seams.SERVER_NEEDS),
-        (AsyncManager, seams.MANAGER_NEEDS),
-        (server.manager, seams.TABLES),
-        (server.eio, seams.EIO_NEEDS),
-        (_socket_class(), seams.SOCKET_NEEDS),
+    wanted = (
+        (server, needs.SERVER_NEEDS),
+        (AsyncManager, needs.MANAGER_NEEDS),
+        (server.manager, needs.TABLES),
+        (server.eio, needs.EIO_NEEDS),
+        (_socket_class(), needs.SOCKET_NEEDS),
     )
-    faults = [fault for owner, needed in needs for fault in _faults(owner, needed)]
+    faults = [fault for owner, needed in wanted for fault in _faults(owner, needed)]
     if faults:
         raise ConfigurationError(
             f"python-socketio {_version('python-socketio')} with python-engineio"
@@ -54,10 +54,10 @@ def check(server: Any) -> None:  # python-socketio ships no types
         )
 
 
-def _faults(owner: Any, needs: tuple[Need, ...]) -> Iterator[str]:
+def _faults(owner: Any, needed: tuple[Need, ...]) -> Iterator[str]:
     """What is wrong with an object or a class, in words."""
     name = owner.__name__ if inspect.isclass(owner) else type(owner).__name__
-    for need in needs:
+    for need in needed:
         found = getattr(owner, need.name, None)
         if found is None:
             yield f"{name}.{need.name} is missing"
@@ -73,7 +73,7 @@ def _takes(method: Callable[..., Any], owner: Any, need: Need) -> bool:
     given = (owner, *arguments) if inspect.isclass(owner) else arguments
     try:
         inspect.signature(method).bind(*given, **dict.fromkeys(need.keywords))
-    except TypeError:
+    except (TypeError, ValueError):  # ValueError: it is no function of Python
         return False
     return True
 
@@ -90,7 +90,7 @@ def _version(distribution: str) -> str:
         return "of an unknown release"
 
 
-class _Tables(BaseManager):  # type: ignore[misc]  # python-socketio ships no types
+class _Tables(BaseManager):
     """The tables of clients, as they are since 5.18, on a release before that.
 
     Attributes:
@@ -132,7 +132,7 @@ class _Tables(BaseManager):  # type: ignore[misc]  # python-socketio ships no ty
         seams.connected(self, sid, namespace)
 
 
-class _AsyncManager(_Tables, socketio.AsyncManager):  # type: ignore[misc]  # as above
+class _AsyncManager(_Tables, socketio.AsyncManager):
     """`socketio.AsyncManager` as it is since 5.18, for a server that calls `connect` to begin with."""
 
     async def pre_connect(self, eio_sid: str, namespace: str) -> str | None:

@@ -1,8 +1,8 @@
 """Every private name of python-socketio and python-engineio that this project touches.
 
 Checked on python-socketio 5.13.0 to 5.18.1, with python-engineio 4.11.0 to 4.15.1. The contract test
-(``tests/unit/test_seams.py``) fails with a clear message when a release moves one of them, and `check` of
-`adapter.releases` refuses such a release.
+(``tests/unit/test_seams.py``) fails with a clear message when a release moves one of them, and
+`adapter.needs` has their shapes, by which such a release is refused.
 
 What is relied on:
 
@@ -28,8 +28,7 @@ What releases differ in:
 - before 5.16.4, a binary packet of which a part is missing stays in ``_binary_packet`` when its client
   leaves; before 5.16.2 a client need not be connected to leave one there.
 - before 5.16.1, managers have no ``json``.
-- before 5.14.3, Python's own ``ConnectionRefusedError`` does not refuse a client, but is an error of the
-  handler.
+- before 5.14.3, Python's own ``ConnectionRefusedError`` is an error of the connect handler, not a refusal.
 - before python-engineio 4.13, a socket begins to ping before its connect event, and each PONG, asked for or
   not, starts another wait for a ping.
 """
@@ -37,7 +36,7 @@ What releases differ in:
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 from engineio import packet as eio_packet
@@ -48,24 +47,19 @@ __all__ = [
     "BEGINS_WITH_CONNECT",
     "CONNECT",
     "CONNECT_ERROR",
-    "EIO_NEEDS",
     "EVENT",
     "HANDLE_CONNECT",
-    "MANAGER_NEEDS",
     "SEND_PACKET",
-    "SERVER_NEEDS",
-    "SOCKET_NEEDS",
-    "TABLES",
     "TRANSPORT_CLOSED",
     "TRIGGER_EVENT",
     "EioPacket",
-    "Need",
     "abort",
     "accepts",
     "clear_queue",
     "connected",
     "disconnected",
     "enqueue",
+    "forget",
     "give_up",
     "hook",
     "is_open",
@@ -88,59 +82,6 @@ TRIGGER_EVENT = "_trigger_event"
 
 BEGINS_WITH_CONNECT = "eio_sid" in inspect.signature(BaseManager.connect).parameters
 """Whether a server has its manager connect a transport before it asks the application."""
-
-
-class Need(NamedTuple):
-    """A name that we need, and how we call it.
-
-    Attributes:
-        arguments: None for an attribute that is no method.
-    """
-
-    name: str
-    arguments: tuple[str, ...] | None = None
-    keywords: tuple[str, ...] = ()
-    is_coroutine: bool = False
-
-
-_CLIENT = ("sid", "namespace")
-
-SERVER_NEEDS = (
-    Need(HANDLE_CONNECT, ("eio_sid", "namespace", "data"), is_coroutine=True),
-    Need(TRANSPORT_CLOSED, ("eio_sid", "reason"), is_coroutine=True),
-    Need(SEND_PACKET, ("eio_sid", "packet"), is_coroutine=True),
-    Need(TRIGGER_EVENT, ("event", "namespace", "sid", "argument"), is_coroutine=True),
-    Need("_handle_disconnect", ("eio_sid", "namespace", "reason"), is_coroutine=True),
-    Need("disconnect", _CLIENT, ("ignore_queue",), is_coroutine=True),
-    Need("get_session", ("sid",), ("namespace",), is_coroutine=True),
-    Need("save_session", ("sid", "session"), ("namespace",), is_coroutine=True),
-    Need("shutdown", (), is_coroutine=True),
-    *(Need(name) for name in ("environ", "handlers", "namespace_handlers", "packet_class", "reason")),
-)
-MANAGER_NEEDS = (
-    Need("pre_connect", ("eio_sid", "namespace"), is_coroutine=True),
-    Need("connect", _CLIENT, is_coroutine=True),
-    Need("can_disconnect", _CLIENT, is_coroutine=True),
-    Need("disconnect", _CLIENT, ("ignore_queue",), is_coroutine=True),
-    Need("pre_disconnect", _CLIENT),
-    Need("is_connected", _CLIENT),
-    Need("is_sid_room", ("namespace", "room")),
-    Need("sid_from_eio_sid", ("eio_sid", "namespace")),
-    Need("basic_enter_room", (*_CLIENT, "room"), ("eio_sid",)),
-    Need("basic_leave_room", (*_CLIENT, "room")),
-    Need("basic_disconnect", _CLIENT),
-)
-TABLES = tuple(Need(name) for name in ("rooms", "pending_connect", "pending_disconnect", "callbacks", "json"))
-EIO_NEEDS = (
-    Need("on", ("event", "handler")),
-    Need("generate_id", ()),
-    *(Need(name) for name in ("sockets", "ping_interval", "ping_timeout", "_async")),
-)
-SOCKET_NEEDS = (
-    Need("send", ("packet",), is_coroutine=True),
-    Need("close", (), ("wait", "abort", "reason"), is_coroutine=True),
-    Need("schedule_ping", ()),
-)
 
 
 class EioPacket(Protocol):
@@ -226,6 +167,12 @@ def knows(manager: Manager, sid: str, namespace: str) -> bool:
 def socket_of(server: Any, eio_sid: str) -> Any | None:
     """The Engine.IO socket of a transport, or None for a test client, or one that is gone."""
     return server.eio.sockets.get(eio_sid)
+
+
+def forget(server: Any, eio_sid: str) -> None:
+    """Drop what a server keeps of a transport that is gone."""
+    server.environ.pop(eio_sid, None)
+    server._binary_packet.pop(eio_sid, None)  # before 5.16.4 it would stay for ever
 
 
 def is_open(server: Any, eio_sid: str) -> bool:

@@ -87,6 +87,8 @@ TOUR = (
     "recovery/stores/embedded.py",
     "recovery/stores/__init__.py",
     "adapter/seams.py",
+    "adapter/needs.py",
+    "adapter/releases.py",
     "adapter/hosts.py",
     "adapter/peers.py",
     "adapter/emits.py",
