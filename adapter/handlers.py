@@ -4,10 +4,12 @@
    connected: such a handler runs "for" its client.
 2. A client that sends an event named "connect" or "disconnect" does not get to run these handlers.
 3. Python's own `ConnectionRefusedError` refuses a client, on every release of python-socketio.
-4. A disconnect handler that raises is logged, and its client's sid is freed all the same.
+4. A disconnect handler runs once for a client, even if two threads are at its end.
+5. A disconnect handler that raises is logged, and its client's sid is freed all the same.
 """
 
 import logging
+import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -43,9 +45,18 @@ def handling(clients: Clients, event: Any, namespace: str, sid: str) -> Generato
     elif event == "disconnect":
         client = clients.find(namespace, sid)
         with _for(client, handled_disconnect), _logging_errors(sid):
-            yield client is None or client.connection.phase is not Phase.LIVE
+            yield client is None or (client.connection.phase is not Phase.LIVE and _first(client))
     else:
         yield True
+
+
+_farewell = threading.Lock()
+
+
+def _first(client: Client) -> bool:
+    with _farewell:
+        first, client.seen_off = not client.seen_off, True
+    return first
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from recovery.commands import AsyncStore
 from recovery.core.connection import Phase
 from recovery.core.packets import AckRequest
 from recovery.entries import JsonModule, Kind
-from recovery.errors import ConfigurationError, PublishError
+from recovery.errors import ConfigurationError, EncodingError, PublishError
 from recovery.records import Audience, Namespace, Recovery, Room, Sid
 from recovery.rooms import check_rooms
 from recovery.settings import Settings
@@ -96,6 +96,17 @@ class Operations:
         self.gate = Gate(process, identity=choices.identity, wants_offsets=choices.wants_offsets)
         UserSessions(process)
 
+    def renew(self, renewed: Callable[[AsyncStore], AsyncStore]) -> None:
+        """In a forked child: begin anew, as another process of the cluster.
+
+        Args:
+            renewed: returns the same store with connections of its own.
+        """
+        self._acknowledgements.renew()
+        self.process.renew(renewed)
+        if self.gate is not None:
+            self.gate.renew()
+
     # What python-socketio calls ------------------------------------------------------------------------
 
     async def pre_connect(self, eio_sid: str, namespace: str) -> str | None:
@@ -141,6 +152,10 @@ class Operations:
             await self.process.follow_stream()
             await runtime.publish(draft)
 
+    def emit_later(self, arguments: Sequence[Any], options: Mapping[str, Any]) -> None:
+        """Emit after whatever was emitted before, where nobody can wait for it, or be told of a failure."""
+        self.process.background.start(self._emit_quietly(arguments, options))
+
     async def can_disconnect(self, sid: str, namespace: str) -> bool:
         """Prepare to disconnect a client after all that was emitted; False if it is not here."""
         client = self.process.clients.find(namespace, sid)
@@ -171,12 +186,19 @@ class Operations:
         if client is not None and client.connection.phase is Phase.LIVE:
             self.process.runtime.dispatcher.end(client.connection)
             client.ending = self.process.background.start(self._end_quietly(client))
+        if client is not None:
+            client.parting += 1
         eio_sid: str | None = self._host.base.pre_disconnect(self._manager, sid, namespace)
         return eio_sid
 
     async def disconnect(self, sid: str, namespace: str, **kwargs: Any) -> None:
         """Remove a client from the tables, after its disconnect handler, or after it was refused."""
         client = self.process.clients.find(namespace, sid)
+        if (
+            client is not None and client.parting > 1
+        ):  # another thread is at it, and its handler may still run
+            client.parting -= 1
+            return
         if client is not None and client.connection.phase is Phase.HELD and self.gate is not None:
             self.gate.note_refusal(client)
         if client is not None and client.ending is not None:
@@ -271,6 +293,12 @@ class Operations:
         """End the session of a client on another server, on its way there, or away: the stream tells it."""
         runtime = self.process.runtime
         await runtime.publish(runtime.drafts.disconnect(Namespace(namespace), Audience((Sid(sid),))))
+
+    async def _emit_quietly(self, arguments: Sequence[Any], options: Mapping[str, Any]) -> None:
+        try:
+            await self.emit(*arguments, **options)
+        except (PublishError, EncodingError) as exc:
+            logger.warning("a packet is lost: %s", exc, extra={"event": "publish.failed"})
 
     def _check_callback(self, target: Any) -> None:
         if self._host.server is None:
