@@ -100,7 +100,7 @@ class AsyncHost:
 
     def take(self, server: Any) -> None:
         """Take the server; see `Host.take`."""
-        check(server)
+        check(server, is_async=True)
         seams.watch_websockets(server)
         self.server = server
 

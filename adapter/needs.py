@@ -15,6 +15,7 @@ class Need(NamedTuple):
 
     Attributes:
         arguments: None for an attribute that is no method.
+        is_coroutine: in an asyncio server.
     """
 
     name: str

@@ -20,7 +20,7 @@ from adapter import needs, seams
 from adapter.needs import Need
 from recovery.errors import ConfigurationError
 
-__all__ = ["KNOWN_RELEASES", "AsyncManager", "check"]
+__all__ = ["KNOWN_RELEASES", "AsyncManager", "Manager", "check"]
 
 KNOWN_RELEASES = "5.13.0 to 5.18.1"
 """What the test suites have run on."""
@@ -28,24 +28,29 @@ KNOWN_RELEASES = "5.13.0 to 5.18.1"
 _ADVICE = "install one that is: pip install 'python-socketio>=5.13,<5.19'"
 
 
-def check(server: Any) -> None:  # python-socketio ships no types
-    """See that an asyncio server has all that we need, in the shape in which we use it.
+def check(server: Any, *, is_async: bool) -> None:  # python-socketio ships no types
+    """See that a server has all that we need, in the shape in which we use it.
+
+    Args:
+        is_async: what it has to be, an asyncio server or a synchronous one.
 
     Raises:
         ConfigurationError: something is missing, or different; says what, and what to do.
     """
-    if not isinstance(server, socketio.AsyncServer):
+    expected = socketio.AsyncServer if is_async else socketio.Server
+    if not isinstance(server, expected):
         raise ConfigurationError(
-            f"AsyncRecoveryManager was given to a {type(server).__name__}, expected a socketio.AsyncServer"
+            f"{type(server.manager).__name__} was given to a {type(server).__name__}, expected a"
+            f" socketio.{expected.__name__}: the other colour has a manager of its own"
         )
     wanted = (
         (server, needs.SERVER_NEEDS),
-        (AsyncManager, needs.MANAGER_NEEDS),
+        (AsyncManager if is_async else Manager, needs.MANAGER_NEEDS),
         (server.manager, needs.TABLES),
         (server.eio, needs.EIO_NEEDS),
-        (_socket_class(), needs.SOCKET_NEEDS),
+        (_socket_class(is_async=is_async), needs.SOCKET_NEEDS),
     )
-    faults = [fault for owner, needed in wanted for fault in _faults(owner, needed)]
+    faults = [fault for owner, needed in wanted for fault in _faults(owner, needed, is_async=is_async)]
     if faults:
         raise ConfigurationError(
             f"python-socketio {_version('python-socketio')} with python-engineio"
@@ -54,15 +59,16 @@ def check(server: Any) -> None:  # python-socketio ships no types
         )
 
 
-def _faults(owner: Any, needed: tuple[Need, ...]) -> Iterator[str]:
+def _faults(owner: Any, needed: tuple[Need, ...], *, is_async: bool) -> Iterator[str]:
     """What is wrong with an object or a class, in words."""
     name = owner.__name__ if inspect.isclass(owner) else type(owner).__name__
     for need in needed:
         found = getattr(owner, need.name, None)
+        is_coroutine = need.is_coroutine and is_async
         if found is None:
             yield f"{name}.{need.name} is missing"
-        elif need.is_coroutine and not inspect.iscoroutinefunction(found):
-            yield f"{name}.{need.name} is not a coroutine function"
+        elif inspect.iscoroutinefunction(found) is not is_coroutine:
+            yield f"{name}.{need.name} is {'no' if is_coroutine else 'a'} coroutine function"
         elif need.arguments is not None and not _takes(found, owner, need):
             yield f"{name}.{need.name} does not take ({', '.join((*need.arguments, *need.keywords))})"
 
@@ -78,9 +84,10 @@ def _takes(method: Callable[..., Any], owner: Any, need: Need) -> bool:
     return True
 
 
-def _socket_class() -> Any:
-    """The class of the sockets of asyncio servers; a server has imported it."""
-    return getattr(sys.modules.get("engineio.async_socket"), "AsyncSocket", None)
+def _socket_class(*, is_async: bool) -> Any:
+    """The class of the sockets of a server, which has imported it."""
+    module, name = ("engineio.async_socket", "AsyncSocket") if is_async else ("engineio.socket", "Socket")
+    return getattr(sys.modules.get(module), name, None)
 
 
 def _version(distribution: str) -> str:
@@ -150,5 +157,26 @@ class _AsyncManager(_Tables, socketio.AsyncManager):
         return sid
 
 
+class _Manager(_Tables, socketio.Manager):
+    """`socketio.Manager` as it is since 5.18, for a server that calls `connect` to begin with."""
+
+    def pre_connect(self, eio_sid: str, namespace: str) -> str | None:
+        """Give a client a fresh sid; None if its transport has one in this namespace."""
+        sid: str | None = super().connect(eio_sid, namespace)
+        if sid is not None:
+            self.pending_connect.setdefault(namespace, []).append(sid)
+        return sid
+
+    def connect(self, sid: str, namespace: str) -> str | None:
+        """Note that a client is connected; what is not the sid of one is a transport that wants one."""
+        if not self.is_pre_connected(sid, namespace):
+            return self.pre_connect(sid, namespace)
+        seams.connected(self, sid, namespace)
+        return sid
+
+
 AsyncManager: Any = _AsyncManager if seams.BEGINS_WITH_CONNECT else socketio.AsyncManager
 """What `AsyncRecoveryManager` inherits from."""
+
+Manager: Any = _Manager if seams.BEGINS_WITH_CONNECT else socketio.Manager
+"""What `RecoveryManager` inherits from."""

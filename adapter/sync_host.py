@@ -8,6 +8,7 @@ from adapter import seams, sync_seams
 from adapter.greenlets import check_patched
 from adapter.hosts import Around, AsyncMethod
 from adapter.portal import Portal, PortalClosedError
+from adapter.releases import check
 from adapter.tables import LockedTables
 
 __all__ = ["SyncHost"]
@@ -34,7 +35,7 @@ class SyncHost:
         Raises:
             ConfigurationError: it lacks something that we need, or its greenlets would wait for each other.
         """
-        sync_seams.check_server(server)
+        check(server, is_async=False)
         check_patched(server.eio.async_mode)
         sync_seams.watch_websockets(server, self._portal.later)
         self.server = server

@@ -42,7 +42,7 @@ def test_the_installed_releases_have_all_that_is_needed() -> None:
     ("replacement", "fault"),
     [
         (None, "is missing"),
-        (_is_synchronous, "is not a coroutine function"),
+        (_is_synchronous, "is no coroutine function"),
     ],
     ids=["missing", "synchronous"],
 )
