@@ -40,8 +40,8 @@ def check(server: Any, *, is_async: bool) -> None:  # python-socketio ships no t
     expected = socketio.AsyncServer if is_async else socketio.Server
     if not isinstance(server, expected):
         raise ConfigurationError(
-            f"{type(server.manager).__name__} was given to a {type(server).__name__}, expected a"
-            f" socketio.{expected.__name__}: the other colour has a manager of its own"
+            f"{type(server.manager).__name__} is for a socketio.{expected.__name__}, and was given to a server"
+            f" of class {type(server).__name__}: asyncio and synchronous servers have a manager each"
         )
     wanted = (
         (server, needs.SERVER_NEEDS),
