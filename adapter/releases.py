@@ -15,6 +15,7 @@ from typing import Any
 
 import socketio
 from socketio.base_manager import BaseManager
+from socketio.packet import Packet
 
 from adapter import needs, seams
 from adapter.needs import Need
@@ -25,7 +26,7 @@ __all__ = ["KNOWN_RELEASES", "AsyncManager", "Manager", "check"]
 KNOWN_RELEASES = "5.13.0 to 5.18.1"
 """What the test suites have run on."""
 
-_ADVICE = "install one that is: pip install 'python-socketio>=5.13,<5.19'"
+_ADVICE = "pip install 'python-socketio>=5.13,<5.19'"
 
 
 def check(server: Any, *, is_async: bool) -> None:  # python-socketio ships no types
@@ -40,8 +41,8 @@ def check(server: Any, *, is_async: bool) -> None:  # python-socketio ships no t
     expected = socketio.AsyncServer if is_async else socketio.Server
     if not isinstance(server, expected):
         raise ConfigurationError(
-            f"{type(server.manager).__name__} is for a socketio.{expected.__name__}, and was given to a server"
-            f" of class {type(server).__name__}: asyncio and synchronous servers have a manager each"
+            f"{type(server.manager).__name__} is for a socketio.{expected.__name__}, and was given to a"
+            f" server of class {type(server).__name__}: asyncio and synchronous servers have a manager each"
         )
     wanted = (
         (server, needs.SERVER_NEEDS),
@@ -108,7 +109,7 @@ class _Tables(BaseManager):
     def __init__(self) -> None:
         super().__init__()
         self.pending_connect: dict[str, list[str]] = {}
-        self.json = socketio.packet.Packet.json
+        self.json = Packet.json
 
     def set_server(self, server: Any) -> None:
         """Take the server."""

@@ -104,9 +104,9 @@ def test_the_refusal_says_what_was_found_what_is_known_to_work_and_what_to_do(
     with pytest.raises(ConfigurationError) as refusal:
         _ASYNC.serve()
     assert str(refusal.value) == (
-        f"{_FOUND} is not as recovery needs it: _AsyncServer._handle_connect does not take (eio_sid, namespace,"
-        " data); _AsyncServer._send_packet is missing. Releases 5.13.0 to 5.18.1 of python-socketio are known"
-        " to work: install one that is: pip install 'python-socketio>=5.13,<5.19'"
+        f"{_FOUND} is not as recovery needs it: _AsyncServer._handle_connect does not take (eio_sid,"
+        " namespace, data); _AsyncServer._send_packet is missing. Releases 5.13.0 to 5.18.1 of"
+        " python-socketio are known to work: pip install 'python-socketio>=5.13,<5.19'"
     )
 
 
@@ -146,7 +146,7 @@ def test_a_release_whose_sockets_lack_a_method_is_refused(
 
 
 def test_a_server_of_the_other_colour_is_told_apart() -> None:
-    with pytest.raises(ConfigurationError, match="AsyncRecoveryManager is for .* class Server:"):
+    with pytest.raises(ConfigurationError, match=r"AsyncRecoveryManager is for .* class Server:"):
         socketio.Server(async_mode="threading", client_manager=AsyncRecoveryManager())
-    with pytest.raises(ConfigurationError, match="^RecoveryManager is for .* class AsyncServer:"):
+    with pytest.raises(ConfigurationError, match=r"^RecoveryManager is for .* class AsyncServer:"):
         socketio.AsyncServer(async_mode="asgi", client_manager=RecoveryManager())
