@@ -282,7 +282,7 @@ class Gate:
     async def _settle(self, client: Client) -> None:
         """The application has been asked: let the client go live, or see it out."""
         connection = client.connection
-        if not self._server.manager.is_connected(connection.sid, connection.namespace):
+        if client.leaving or not self._server.manager.is_connected(connection.sid, connection.namespace):
             return  # refused, or disconnected meanwhile
         if client.held and connection.connect_sent and await self._save_first(client) and client.held:
             connection.go_live()

@@ -18,9 +18,9 @@ from typing import Any
 from socketio.exceptions import ConnectionRefusedError as RefusedError
 
 from adapter.clients import Client, Clients
-from recovery.core.connection import Phase
+from recovery.core.connection import Connection, Phase
 
-__all__ = ["handled_connect", "handled_disconnect", "handling"]
+__all__ = ["Ending", "ending", "handled_connect", "handled_disconnect", "handling", "is_another", "missed"]
 
 logger = logging.getLogger("recovery.gate")
 
@@ -29,6 +29,14 @@ handled_disconnect: ContextVar[Client | None] = ContextVar("handled_disconnect",
 
 handled_connect: ContextVar[Client | None] = ContextVar("handled_connect", default=None)
 """The client whose connect handler is running."""
+
+Ending = tuple[str, str, str]
+
+ending: ContextVar[Ending | None] = ContextVar("ending", default=None)
+"""The namespace, sid and transport whose end this thread is at. The sid may be another transport's by now."""
+
+missed: ContextVar[tuple[str, str] | None] = ContextVar("missed", default=None)
+"""The namespace and sid of a client to whose end this thread came too late: another one has seen to it."""
 
 
 @contextmanager
@@ -42,6 +50,8 @@ def handling(clients: Clients, event: Any, namespace: str, sid: str) -> Generato
         client = clients.find(namespace, sid)
         with _for(client, handled_connect), _refusing():
             yield client is None or client.asking
+    elif event == "disconnect" and missed.get() == (namespace, sid):
+        yield False
     elif event == "disconnect":
         client = clients.find(namespace, sid)
         with _for(client, handled_disconnect), _logging_errors(sid):
@@ -57,6 +67,14 @@ def _first(client: Client) -> bool:
     with _farewell:
         first, client.seen_off = not client.seen_off, True
     return first
+
+
+def is_another(connection: Connection[Any]) -> bool:
+    """Whether the end at which this thread is was that of an earlier connection with the same sid."""
+    end = ending.get()
+    if end is None or end[:2] != (connection.namespace, connection.sid):
+        return False
+    return end[2] != connection.transport
 
 
 @contextmanager

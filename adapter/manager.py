@@ -13,6 +13,7 @@ from typing import Any, Unpack
 from adapter import seams
 from adapter.expiry import ExpiredHandler
 from adapter.gate import Identity, Predicate
+from adapter.handlers import missed
 from adapter.operations import Choices, Operations
 from adapter.peers import can_use_offsets
 from adapter.portal import Portal, PortalClosedError
@@ -173,11 +174,15 @@ class RecoveryManager(LockedTables):
     def pre_disconnect(self, sid: str, namespace: str) -> str | None:
         """Note that a client is on its way out; if it is still live, it or the server wants it so."""
         eio_sid: str | None = self._keep_house("pre_disconnect", sid, namespace)
+        missed.set((namespace, sid) if eio_sid is None else None)
         return eio_sid
 
     def disconnect(self, sid: str, namespace: str, **kwargs: Any) -> None:
         """Remove a client from the tables, after its disconnect handler, or after it was refused."""
-        self._keep_house("disconnect", sid, namespace, **kwargs)
+        if missed.get() == (namespace, sid):  # its sid may be somebody else's by now
+            missed.set(None)
+        else:
+            self._keep_house("disconnect", sid, namespace, **kwargs)
 
     def enter_room(self, sid: str, namespace: str, room: Room, eio_sid: str | None = None) -> None:
         """Put a client into a room, wherever it is; durable on return.

@@ -5,7 +5,7 @@ What each does is in `adapter.seams`; `adapter.releases` looks whether a server 
 
 from typing import NamedTuple
 
-from adapter.seams import HANDLE_CONNECT, SEND_PACKET, TRANSPORT_CLOSED, TRIGGER_EVENT
+from adapter.seams import CLIENT_LEFT, HANDLE_CONNECT, SEND_PACKET, TRANSPORT_CLOSED, TRIGGER_EVENT
 
 __all__ = ["EIO_NEEDS", "MANAGER_NEEDS", "SERVER_NEEDS", "SOCKET_NEEDS", "TABLES", "Need"]
 
@@ -31,7 +31,7 @@ SERVER_NEEDS = (
     Need(TRANSPORT_CLOSED, ("eio_sid", "reason"), is_coroutine=True),
     Need(SEND_PACKET, ("eio_sid", "packet"), is_coroutine=True),
     Need(TRIGGER_EVENT, ("event", "namespace", "sid", "argument"), is_coroutine=True),
-    Need("_handle_disconnect", ("eio_sid", "namespace", "reason"), is_coroutine=True),
+    Need(CLIENT_LEFT, ("eio_sid", "namespace", "reason"), is_coroutine=True),
     Need("disconnect", _CLIENT, ("ignore_queue",), is_coroutine=True),
     Need("get_session", ("sid",), ("namespace",), is_coroutine=True),
     Need("save_session", ("sid", "session"), ("namespace",), is_coroutine=True),

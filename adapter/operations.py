@@ -18,6 +18,7 @@ from adapter.effects import Effects
 from adapter.emits import arguments_of, audience_of
 from adapter.expiry import ExpiredHandler
 from adapter.gate import Gate, Identity, Predicate
+from adapter.handlers import is_another
 from adapter.hosts import Host
 from adapter.process import Process
 from adapter.user_sessions import UserSessions
@@ -169,6 +170,7 @@ class Operations:
             await runtime.passed(runtime.dispatcher.published, self._settings.publish_timeout)
         if client is not None and client.connection.phase is Phase.LIVE:
             runtime.dispatcher.end(client.connection)
+            client.leaving = True
             try:
                 await self._end_session(client)
             except PublishError:  # its session may go on, but not on this connection, which gets nothing more
@@ -183,12 +185,18 @@ class Operations:
         if not seams.knows(self._manager, sid, namespace):
             return None  # its transport closed while its connect handler ran, which now refuses it
         client = self.process.clients.find(namespace, sid)
+        if client is not None and is_another(client.connection):
+            return None
         if client is not None and client.connection.phase is Phase.LIVE:
             self.process.runtime.dispatcher.end(client.connection)
             client.ending = self.process.background.start(self._end_quietly(client))
+        eio_sid: str | None
+        if client is not None and client.parting:
+            eio_sid = self._manager.eio_sid_from_sid(sid, namespace)
+        else:
+            eio_sid = self._host.base.pre_disconnect(self._manager, sid, namespace)
         if client is not None:
             client.parting += 1
-        eio_sid: str | None = self._host.base.pre_disconnect(self._manager, sid, namespace)
         return eio_sid
 
     async def disconnect(self, sid: str, namespace: str, **kwargs: Any) -> None:

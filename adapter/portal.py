@@ -101,7 +101,7 @@ class Portal:
             self.post(self._begin, caller, partial(function, *args, **kwargs), context)
             return _result(caller.wait())
         except BaseException:
-            if caller.task is None or not caller.task.done():
+            if not caller.has_told and (caller.task is None or not caller.task.done()):
                 with contextlib.suppress(PortalClosedError):
                     self.post(caller.cancel)
             raise
@@ -194,10 +194,12 @@ class _Caller:
 
     Attributes:
         task: runs the coroutine; None until it has begun.
+        has_told: the coroutine knows that this thread was interrupted.
     """
 
     def __init__(self, spawn: Callable[[Function], Any]) -> None:
         self.task: asyncio.Task[Any] | None = None
+        self.has_told = False
         self._spawn = spawn
         # Of all queues in the standard library, only this one is made of nothing but locks, which gevent and
         # eventlet replace.
@@ -211,7 +213,11 @@ class _Caller:
             item = self._inbox.get()
             if not isinstance(item, _Job):
                 return item
-            item.run()
+            try:
+                item.run()
+            except BaseException:
+                self.has_told = True  # once is enough: it may be cleaning up by now
+                raise
 
     def take(self, job: "_Job") -> bool:
         """Called in the loop: take a job; False if this thread does not wait any more."""

@@ -38,11 +38,13 @@ def check(server: Any, *, is_async: bool) -> None:  # python-socketio ships no t
     Raises:
         ConfigurationError: something is missing, or different; says what, and what to do.
     """
-    expected = socketio.AsyncServer if is_async else socketio.Server
+    expected, other = (
+        (socketio.AsyncServer, "RecoveryManager") if is_async else (socketio.Server, "AsyncRecoveryManager")
+    )
     if not isinstance(server, expected):
         raise ConfigurationError(
             f"{type(server.manager).__name__} is for a socketio.{expected.__name__}, and was given to a"
-            f" server of class {type(server).__name__}: asyncio and synchronous servers have a manager each"
+            f" server of class {type(server).__name__}: for the other colour there is {other}"
         )
     wanted = (
         (server, needs.SERVER_NEEDS),

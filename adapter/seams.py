@@ -45,6 +45,7 @@ from socketio.base_manager import BaseManager
 
 __all__ = [
     "BEGINS_WITH_CONNECT",
+    "CLIENT_LEFT",
     "CONNECT",
     "CONNECT_ERROR",
     "EVENT",
@@ -80,6 +81,7 @@ HANDLE_CONNECT = "_handle_connect"
 TRANSPORT_CLOSED = "_handle_eio_disconnect"
 SEND_PACKET = "_send_packet"
 TRIGGER_EVENT = "_trigger_event"
+CLIENT_LEFT = "_handle_disconnect"
 
 BEGINS_WITH_CONNECT = "eio_sid" in inspect.signature(BaseManager.connect).parameters
 """Whether a server has its manager connect a transport before it asks the application."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from adapter import seams, sync_seams
 from adapter.greenlets import check_patched
+from adapter.handlers import ending
 from adapter.hosts import Around, AsyncMethod
 from adapter.portal import Portal, PortalClosedError
 from adapter.releases import check
@@ -39,6 +40,7 @@ class SyncHost:
         check_patched(server.eio.async_mode)
         sync_seams.watch_websockets(server, self._portal.later)
         self.server = server
+        self._client_left = sync_seams.hook(server, seams.CLIENT_LEFT, self._note_ending)
 
     def expose(self, replacement: AsyncMethod) -> Callable[..., Any]:
         """Return a function that runs the coroutine in the portal, and waits."""
@@ -95,6 +97,16 @@ class SyncHost:
         """Watch PING and PONG, and see that a socket is closed once."""
         sync_seams.close_once(socket)
         sync_seams.watch_heartbeat(socket, self._portal.post, on_ping, on_pong)
+
+    def _note_ending(self, eio_sid: str, namespace: str | None, *reason: str) -> None:
+        """In place of what handles the end of a client: so that this thread ends no later one of its sid."""
+        name = namespace or "/"
+        sid = self._manager.sid_from_eio_sid(eio_sid, name)
+        token = ending.set(None if sid is None else (name, sid, eio_sid))
+        try:
+            self._client_left(eio_sid, namespace, *reason)
+        finally:
+            ending.reset(token)
 
     def accepted(self, sid: str, namespace: str) -> None:
         """Note in the tables that a client is connected; the server does so when its thread gets to it."""

@@ -5,7 +5,7 @@ python-socketio (5.18) fails then, with "dictionary changed size during iteratio
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 from adapter.releases import Manager
@@ -52,15 +52,16 @@ class LockedTables(Manager):
         self.tables = TablesLock()
         super().__init__()
 
-    def get_namespaces(self) -> list[str]:
+    def get_namespaces(self) -> Any:  # python-socketio has a view of a dict here
         """The names of all namespaces that have a client, as they are now."""
         with self.tables:
             return list(super().get_namespaces())
 
-    def get_participants(self, namespace: str, room: Any) -> Iterator[tuple[str, str]]:
-        """The clients in a room, as they are now: pairs of their sids and transports."""
+    def get_participants(self, namespace: str, room: Any) -> Generator[tuple[str, str], None, None]:
+        """The clients in a room, as they are when this is begun: pairs of their sids and transports."""
         with self.tables:
-            return iter(list(super().get_participants(namespace, room)))
+            participants = list(super().get_participants(namespace, room))
+        yield from participants
 
     def get_rooms(self, sid: str, namespace: str) -> list[Any]:
         """The rooms that a client is in."""
