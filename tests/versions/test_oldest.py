@@ -12,6 +12,17 @@ import pytest
 from tests.versions.environments import ROOT, run_python
 
 _SUITE_SECONDS = 150  # 30 on two cores that have nothing else to do
+_SUITES = {
+    "seams": ["tests/unit/test_seams.py", "tests/unit/test_releases.py"],
+    "interleavings": ["tests/interleavings"],
+    "synchronous": ["tests/sync"],
+    "end-to-end": [
+        "tests/e2e/test_connect_handlers.py",
+        "tests/e2e/test_endings.py",
+        "tests/e2e/test_reconnections.py",
+        *("-m", "core", "-k", "valkey-2 and not gevent"),  # both colours
+    ],
+}
 _RELEASES = """
 import importlib.metadata, engineio, socketio
 print(*(importlib.metadata.version(f"python-{module.__name__}") for module in (socketio, engineio)))
@@ -34,21 +45,9 @@ def test_the_oldest_release_is_the_one_that_is_declared() -> None:
 
 
 @pytest.mark.timeout(_SUITE_SECONDS + 30)
-@pytest.mark.parametrize(
-    "tests",
-    [
-        ["tests/unit/test_seams.py", "tests/unit/test_releases.py", "tests/interleavings"],
-        [
-            "tests/e2e/test_connect_handlers.py",
-            "tests/e2e/test_reconnections.py",
-            "-k",
-            "valkey-2 or memory-1",
-        ],
-    ],
-    ids=["interleavings", "end-to-end"],
-)
-def test_a_suite_passes_on_it(oldest: Path, tests: list[str]) -> None:
-    arguments = ["-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", *tests]
+@pytest.mark.parametrize("suite", _SUITES)
+def test_a_suite_passes_on_it(oldest: Path, suite: str) -> None:
+    arguments = ["-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *_SUITES[suite]]
     done = run_python(oldest, *arguments, timeout=_SUITE_SECONDS)
     assert done.returncode == 0, f"it failed on the oldest releases:\n{done.stdout}"
     assert " passed" in done.stdout, f"no test ran:\n{done.stdout}"
