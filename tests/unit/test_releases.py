@@ -1,5 +1,6 @@
 """A server that lacks what we need, or has it in another shape, is refused with words that help."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -63,6 +64,21 @@ def _does_not_wait(*_args: Any, **_kwargs: Any) -> None:
 
 def test_the_installed_releases_have_all_that_is_needed(colour: Colour) -> None:
     colour.serve()
+
+
+class _Json:
+    """A JSON module of the application."""
+
+    dumps, loads = staticmethod(json.dumps), staticmethod(json.loads)
+
+
+def test_a_manager_writes_with_the_json_module_of_its_server(
+    colour: Colour, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("socketio.packet.Packet.json", json)  # it is one for all servers of a process
+    manager = colour.manager()
+    colour.server(async_mode=colour.async_mode, client_manager=manager, json=_Json)
+    assert manager.json is _Json
 
 
 @pytest.mark.parametrize("name", _of(needs.SERVER_NEEDS))
