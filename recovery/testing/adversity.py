@@ -53,6 +53,7 @@ class Adversity:
         self._connections: dict[int, tuple[SimulatedServer, Connection]] = {}
         self._starts = 0
         self._replica: Snapshot | None = None
+        self._replicated_until = 0.0
         for number in range(1, servers + 1):
             self._start(f"s{number}")
 
@@ -169,7 +170,7 @@ class Adversity:
 
     def stop_replication(self) -> None:
         """Let the store's replica have no more writes."""
-        self._replica = self.store.state.snapshot()
+        self._replica, self._replicated_until = self.store.state.snapshot(), self.time
 
     def fail_over(self, seconds: float = 1.0) -> None:
         """Let the replica take over, which has nothing that came after `stop_replication`.
@@ -181,6 +182,7 @@ class Adversity:
         replica, self._replica = self._replica, None
         for server in self.servers.values():
             self.partition(server.name, seconds, refused=True)
+        self.faults.note(FaultKind.ROLLBACK, None, self._replicated_until, self.time)
         upto, undone = self.store.end, self.store.fail_over(replica)
         self.recorder.store_lost(self.store.end, upto, undone)
         self._note_loss(self.store.end)

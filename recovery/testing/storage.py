@@ -117,9 +117,12 @@ class SimulatedStore:
             self.arrive(request)
 
     def fail_over(self, replica: Snapshot) -> Undone:
-        """Be the replica from now on; all connections must break. Returns what it lacks of the sessions."""
+        """Be the replica from now on; all connections must break. Returns what it lacks of the sessions.
+
+        No offset is given a second time, whatever was done to the clock: nothing could tell the two apart.
+        """
         undone = what_it_lacks(self.state.snapshot(), replica)
-        self.state.restore(replica)
+        self.state.restore(replica, above=self.end)
         self.end = self.state.last
         self.stalled = False
         self.primary += 1
