@@ -1,7 +1,7 @@
 """Entries of the stream that end sessions: which of them a failover loses, and who had not heard of them.
 
-A session that is ended where its client is not is ended by an entry. If that is lost, and the saved session is
-as it was before, the end is undone; and a connection whose server had not read the entry goes on.
+A session that is ended where its client is not is ended by an entry. If that is lost, and the saved session
+is as it was before, the end is undone; and a connection whose server had not read the entry goes on.
 """
 
 from collections.abc import Sequence
@@ -51,6 +51,8 @@ class EndEntries:
         still_ended |= {self._sids[pid] for pid in undone.over if pid in self._sids}
         ends = (undone.ends | lost.keys()) - still_ended
         unheard = {
-            sid for sid in ends - undone.ends if sid in self._readers and self._readers[sid].has_read < lost[sid]
+            sid
+            for sid in ends - undone.ends
+            if sid in self._readers and self._readers[sid].has_read < lost[sid]
         }
         return frozenset(ends), frozenset(unheard)

@@ -161,8 +161,8 @@ class WritesLost:
             because no server that knew what was lost lived long enough.
         until: the word holds up to here, because the store lost it, too, later on; None if it did not.
         ends: sids of the sessions whose end was lost, too, so that it is undone until it is told.
-        unheard: sids of those among them whose connection was not told: its server had not read the entry that
-            ended it. It goes on, too.
+        unheard: sids of those among them whose connection was not told, because its server had not read the
+            entry that ended it: it goes on, too.
         moves: sids of the sessions of which it was lost that they had changed hands: whoever has one then is
             not asked to let go of it.
     """

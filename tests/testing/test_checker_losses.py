@@ -210,7 +210,7 @@ def test_nobody_gets_a_repeated_emit_at_both_places() -> None:
 
 
 def _story_of_an_end_that_was_not_heard(end_of: str, **loss: Any) -> Story:
-    """ann and bob were ended by entries that were lost before their server read them; 7 reaches ann as she was."""
+    """ann and bob were ended by entries; one of these was lost before it was read; 7 reaches ann."""
     story = Story()
     for client in ("ann", "bob"):
         story.connect(client, after=0, by=1)
@@ -251,7 +251,7 @@ def test_an_older_connection_does_not_go_on_with_it() -> None:
 
 
 def _story_of_a_lost_word(until: Any, *, lost: bool = True) -> Story:
-    """Everybody was told at 3 of a loss; the store lost that, too, and nobody told it again; ann comes back."""
+    """All were told of a loss, at 3; the store lost that, too, and nobody told it again; ann comes back."""
     story = Story()
     story.connect("ann", after=0, by=1)
     story.lose_writes(after=1, upto=at(2), told=at(3), until=until)

@@ -1,4 +1,4 @@
-"""Refusals are judged: a failover that set a session back makes "session-expired" true, and nothing else does."""
+"""Refusals are judged: a failover that set a session back makes "session-expired" true."""
 
 from recovery.offsets import ORIGIN
 from recovery.reasons import Reason
