@@ -177,7 +177,7 @@ class Gate:
                     seen_off and client.parting
                 ):  # else the application disconnects it, and frees its sid
                     self._free(client)
-            self._server.environ.pop(eio_sid, None)
+            seams.forget(self._server, eio_sid)
         for client in recoverable:
             self._process.sessions.save_later(client, HolderState.AWAY, whole=False)
 

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Unpack
 
+from adapter import seams
 from adapter.expiry import ExpiredHandler
 from adapter.gate import Identity, Predicate
 from adapter.handlers import missed
@@ -113,12 +114,16 @@ class RecoveryManager(LockedTables):
         sid: str | None = self._call(self._operations.pre_connect, eio_sid, namespace)
         return sid
 
-    def connect(self, sid: str, namespace: str) -> str:
-        """Note that a client is connected, if it was not noted already when its CONNECT was sent."""
+    def connect(self, sid: str, namespace: str) -> str | None:
+        """Note that a client is connected, if it was not noted already when its CONNECT was sent.
+
+        Before python-socketio 5.18 a server gives its transport, to begin with.
+        """
         with self.tables:
             if self.is_pre_connected(sid, namespace):
                 super().connect(sid, namespace)
-        return sid
+                return sid
+        return self.pre_connect(sid, namespace) if seams.BEGINS_WITH_CONNECT else sid
 
     def emit(
         self,

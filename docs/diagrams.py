@@ -88,6 +88,8 @@ TOUR = (
     "recovery/stores/__init__.py",
     "adapter/seams.py",
     "adapter/sync_seams.py",
+    "adapter/needs.py",
+    "adapter/releases.py",
     "adapter/greenlets.py",
     "adapter/portal.py",
     "adapter/hosts.py",
