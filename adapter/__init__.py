@@ -1,5 +1,7 @@
-"""The front end: connection state recovery for python-socketio servers."""
+"""The front end: connection state recovery for python-socketio servers, and clients that recover."""
 
+from adapter.async_client import AsyncRecoveryClient
 from adapter.async_manager import AsyncRecoveryManager
+from adapter.client import RecoveryClient
 
-__all__ = ["AsyncRecoveryManager"]
+__all__ = ["AsyncRecoveryClient", "AsyncRecoveryManager", "RecoveryClient"]
