@@ -1,13 +1,14 @@
 """`AsyncRecoveryClient`: python-socketio's `AsyncClient`, with connection state recovery."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from socketio import AsyncClient
 
-from adapter.client_base import RecoveringClient, running
+from adapter.client_base import FLUSH_SECONDS, RecoveringClient, running
 from adapter.client_packets import Decoded
 from adapter.client_seams import abort_reconnection, forget_reconnection, reconnection
 from adapter.client_state import Line
@@ -106,7 +107,13 @@ class AsyncRecoveryClient(RecoveringClient, AsyncClient):
         """Disconnect, and end the sessions: they cannot be recovered, and no further handler begins."""
         self._recovery.end()
         self._notify()
-        await super().disconnect()
+        if farewell := self._farewell():
+            for part in farewell:
+                await self.eio.send(part)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(FLUSH_SECONDS):
+                    await self.eio.queue.join()
+        await self.eio.disconnect()
 
     async def call(
         self,

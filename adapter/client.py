@@ -8,7 +8,7 @@ from typing import Any
 from socketio import Client
 from socketio.base_client import reconnecting_clients
 
-from adapter.client_base import RecoveringClient, running
+from adapter.client_base import FLUSH_SECONDS, RecoveringClient, running
 from adapter.client_packets import Decoded
 from adapter.client_seams import abort_reconnection, forget_reconnection, reconnection
 from adapter.client_state import Line
@@ -110,7 +110,13 @@ class RecoveryClient(RecoveringClient, Client):
         """Disconnect, and end the sessions: they cannot be recovered, and no further handler begins."""
         self._recovery.end()
         self._notify()
-        super().disconnect()
+        if farewell := self._farewell():
+            for part in farewell:
+                self.eio.send(part)
+            queue = self.eio.queue
+            with queue.all_tasks_done:
+                queue.all_tasks_done.wait_for(lambda: not queue.unfinished_tasks, FLUSH_SECONDS)
+        self.eio.disconnect()
 
     def call(
         self,

@@ -25,12 +25,19 @@ from adapter.client_packets import PacketReader, recovering
 from adapter.client_state import Arrival, ClientRecovery, ClientState, Job, Line, Session
 from recovery.errors import ConfigurationError
 
-__all__ = ["RecoveringClient"]
+__all__ = ["FLUSH_SECONDS", "RecoveringClient", "running"]
 
 logger = logging.getLogger("recovery.client")
 
 _STATE_VERSION = 1
 _JOIN_SECONDS = 10.0  # a server may wait for another one, `takeover_timeout`, before it lets a client in
+
+FLUSH_SECONDS = 1.0
+"""How long a client that disconnects waits for its last words to be sent.
+
+python-socketio (5.18.1) closes a WebSocket at once, before its writer had a turn, so that the server never
+hears of a DISCONNECT, and keeps the session.
+"""
 
 running: ContextVar[Line | None] = ContextVar("running", default=None)
 """The line whose handler this code is part of."""
@@ -140,6 +147,7 @@ class RecoveringClient:
     def _opening(self) -> None:
         """A transport is about to be opened."""
         self._recovery_reader.reset()
+        self.eio.queue = self.eio.create_queue()  # the old one counts packets that were never sent
         self._recovery.open(self.connection_namespaces)
 
     def _closing(self) -> None:
@@ -201,6 +209,15 @@ class RecoveringClient:
             yield
         finally:
             self._recovery.end_call(line)
+
+    def _farewell(self) -> list[Any]:
+        """What is sent to leave all namespaces for good."""
+        if self.eio.state != "connected":
+            return []
+        return [
+            self.packet_class(sio_packet.DISCONNECT, namespace=namespace).encode()
+            for namespace in self.namespaces
+        ]
 
     # Connecting ----------------------------------------------------------------------------------------
 
