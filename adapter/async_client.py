@@ -8,7 +8,7 @@ from typing import Any
 
 from socketio import AsyncClient
 
-from adapter.client_base import FLUSH_SECONDS, RecoveringClient, running
+from adapter.client_base import FLUSH_SECONDS, READER_SECONDS, RecoveringClient, running
 from adapter.client_packets import Decoded
 from adapter.client_seams import abort_reconnection, forget_reconnection, reconnection
 from adapter.client_state import Line
@@ -106,7 +106,6 @@ class AsyncRecoveryClient(RecoveringClient, AsyncClient):
     async def disconnect(self) -> None:
         """Disconnect, and end the sessions: they cannot be recovered, and no further handler begins."""
         self._recovery.end()
-        self._notify()
         if farewell := self._farewell():
             for part in farewell:
                 await self.eio.send(part)
@@ -161,6 +160,9 @@ class AsyncRecoveryClient(RecoveringClient, AsyncClient):
         return done
 
     async def _open(self, url: str, *args: Any, **kwargs: Any) -> None:
+        reader = self.eio.read_loop_task
+        if reader is not None and reader is not asyncio.current_task():
+            await asyncio.wait([reader], timeout=READER_SECONDS)
         self._opening()
         try:
             await self._stock_open(asking_for_offsets(url), *args, **kwargs)

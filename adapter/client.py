@@ -8,7 +8,7 @@ from typing import Any
 from socketio import Client
 from socketio.base_client import reconnecting_clients
 
-from adapter.client_base import FLUSH_SECONDS, RecoveringClient, running
+from adapter.client_base import FLUSH_SECONDS, READER_SECONDS, RecoveringClient, running
 from adapter.client_packets import Decoded
 from adapter.client_seams import abort_reconnection, forget_reconnection, reconnection
 from adapter.client_state import Line
@@ -109,7 +109,6 @@ class RecoveryClient(RecoveringClient, Client):
     def disconnect(self) -> None:
         """Disconnect, and end the sessions: they cannot be recovered, and no further handler begins."""
         self._recovery.end()
-        self._notify()
         if farewell := self._farewell():
             for part in farewell:
                 self.eio.send(part)
@@ -162,6 +161,9 @@ class RecoveryClient(RecoveringClient, Client):
         return None
 
     def _open(self, url: str, *args: Any, **kwargs: Any) -> None:
+        reader = self.eio.read_loop_task
+        if reader is not None and reader is not threading.current_thread():
+            reader.join(READER_SECONDS)
         self._opening()
         try:
             self._stock_open(asking_for_offsets(url), *args, **kwargs)

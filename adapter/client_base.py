@@ -25,7 +25,7 @@ from adapter.client_packets import PacketReader, recovering
 from adapter.client_state import Arrival, ClientRecovery, ClientState, Job, Line, Session
 from recovery.errors import ConfigurationError
 
-__all__ = ["FLUSH_SECONDS", "RecoveringClient", "running"]
+__all__ = ["FLUSH_SECONDS", "READER_SECONDS", "RecoveringClient", "running"]
 
 logger = logging.getLogger("recovery.client")
 
@@ -37,6 +37,13 @@ FLUSH_SECONDS = 1.0
 
 python-socketio (5.18.1) closes a WebSocket at once, before its writer had a turn, so that the server never
 hears of a DISCONNECT, and keeps the session.
+"""
+
+READER_SECONDS = 5.0
+"""How long a new transport waits for the reading task of the last one to end.
+
+Its last acts (python-engineio 4.15.1) are to empty the queue, and to put a word into it that ends the writer;
+they would hit the new transport, which uses the same client.
 """
 
 running: ContextVar[Line | None] = ContextVar("running", default=None)
@@ -255,7 +262,8 @@ class RecoveringClient:
             raise exceptions.ConnectionError(
                 "One or more namespaces failed to connect: " + ", ".join(refused)
             )
-        if self._recovery.ended or (self._recovery.closed and (once_more or not self.reconnection)):
+        final = once_more or self._recovery.ended or not self.reconnection
+        if self._recovery.closed and final:
             raise exceptions.ConnectionError("the connection was closed before all namespaces were connected")
         return not self._recovery.missing(greeted=not self._in_handler())
 

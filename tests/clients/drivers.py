@@ -54,9 +54,11 @@ class Driver:
         for event in events:
             self.client.on(event, self._handler(event, namespace, then), namespace=namespace)
 
-    def listen_and_call(self, event: str, method: str, *args: Any, namespace: str = "/") -> None:
+    def listen_and_call(
+        self, event: str, method: str, *args: Any, namespace: str = "/", **kwargs: Any
+    ) -> None:
         """Have the handler of an event call a method of the client that waits; note what it returned."""
-        bound = functools.partial(getattr(self.client, method), *args)
+        bound = functools.partial(getattr(self.client, method), *args, **kwargs)
 
         async def call_and_wait(*given: Any) -> None:
             self.note(namespace, event, *given)
