@@ -164,6 +164,8 @@ class RecoveryClient(RecoveringClient, Client):
         reader = self.eio.read_loop_task
         if reader is not None and reader is not threading.current_thread():
             reader.join(READER_SECONDS)
+        if self.eio.ws is not None:
+            self.eio.ws.shutdown()  # python-engineio (4.15.1) leaves a broken one to the garbage collector
         self._opening()
         try:
             self._stock_open(asking_for_offsets(url), *args, **kwargs)
