@@ -125,7 +125,7 @@ async def driving(colour: str, **options: Any) -> AsyncGenerator[Driver]:
 
 @contextmanager
 def quiet_engineio() -> Generator[None]:
-    """python-engineio's asyncio client leaves responses of aborted polls open (4.15.1): collect that quietly."""
+    """Collect quietly the responses of aborted polls, which python-engineio leaves open (4.15.1)."""
     yield
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)

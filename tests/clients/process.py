@@ -18,10 +18,14 @@ def say(**line: Any) -> None:
     print(json.dumps(line), flush=True)  # noqa: T201 - that is what it is for
 
 
+def say_packet(*args: Any) -> None:
+    say(n=args)
+
+
 async def main(colour: str, url: str, path: str, state: Any) -> None:
     driver = Driver(colour)
     driver.client.on("connect", lambda: say(connect=dataclasses.asdict(driver.client.recovery())))
-    driver.client.on("n", lambda *args: say(n=args))
+    driver.client.on("n", say_packet)
     if state is not None:
         driver.client.import_state(state)
     await driver.connect(url, socketio_path=path)
@@ -30,4 +34,4 @@ async def main(colour: str, url: str, path: str, state: Any) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:4], json.loads(sys.argv[4])))
+    asyncio.run(main(sys.argv[1], sys.argv[2], sys.argv[3], json.loads(sys.argv[4])))

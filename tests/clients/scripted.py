@@ -34,7 +34,9 @@ def frames(kind: int, data: Any, namespace: str = "/", packet_id: int | None = N
 
 def joined(pid: str | None = PID, namespace: str = "/", sid: str = "s", **more: Any) -> list[Frame]:
     """CONNECT."""
-    return frames(sio_packet.CONNECT, {"sid": sid, **({} if pid is None else {"pid": pid}), **more}, namespace)
+    return frames(
+        sio_packet.CONNECT, {"sid": sid, **({} if pid is None else {"pid": pid}), **more}, namespace
+    )
 
 
 def refused(namespace: str = "/", **data: Any) -> list[Frame]:
@@ -85,7 +87,7 @@ class ScriptedServer:
     async def visited(self, count: int) -> Visit:
         """Wait for the so-manieth connection to have sent a CONNECT."""
         async with asyncio.timeout(10):
-            while len(self.visits) < count or not self.visits[count - 1].auths:  # noqa: ASYNC110 - bounded
+            while len(self.visits) < count or not self.visits[count - 1].auths:
                 await asyncio.sleep(0.005)
         return self.visits[count - 1]
 
@@ -117,7 +119,7 @@ class ScriptedServer:
 
 @asynccontextmanager
 async def scripted(*answers: Sequence[Frame] | Answer) -> AsyncGenerator[ScriptedServer]:
-    """A server that gives its answers to one CONNECT after the other, and the last one to all further ones."""
+    """A server that gives its answers to one CONNECT after the other, the last one to all further ones."""
     left = list(answers)
 
     def answer(visit: Visit, namespace: str, auth: Any) -> Sequence[Frame]:

@@ -216,8 +216,7 @@ def test_only_one_thread_is_asked_to_run_a_line() -> None:
 
     def bring() -> None:
         barrier.wait(10)
-        for number in range(50):
-            asked.append(event(state, "n", number))
+        asked.extend(event(state, "n", number) for number in range(50))
 
     threads = [threading.Thread(target=bring) for _ in range(8)]
     for thread in threads:

@@ -1,4 +1,4 @@
-"""Handlers run once, one after the other, and in order, whatever becomes of the connection; none deadlocks."""
+"""Handlers run once, in order, one after the other, whatever becomes of the connection; none deadlocks."""
 
 import asyncio
 import threading
@@ -28,7 +28,7 @@ class Gate:
 
         async def wait_in_loop(*args: Any) -> None:
             self._driver.note(namespace, name, *args)
-            while not self._open.is_set():  # noqa: ASYNC110 - bounded by the test's own bound
+            while not self._open.is_set():
                 await asyncio.sleep(0.005)
             self._driver.note(namespace, f"{name} done", *args)
 
@@ -176,7 +176,7 @@ async def test_the_server_may_ask_back_before_it_answers(driver: Driver, when: s
     """Its question must not wait behind the handler that waits for its answer."""
     driver.listen_and_call("ask", "call", "question")
     driver.listen("n")
-    driver.listen("back", then=lambda value: value + 1)
+    driver.listen("back", then=(1).__add__)
     async with scripted(joined()) as server:
         await driver.connect(server.url)
         visit = await server.visited(1)

@@ -330,7 +330,13 @@ def test_no_text_about_a_client_shows_a_pid(colour: str) -> None:
     driver = Driver(colour)
     driver.client.import_state({"version": 1, "namespaces": {"/": {"pid": PID, "offset": None}}})
     state = driver.client._recovery
-    shown = [repr(driver.client), repr(state), repr(state.sessions()), repr(state.line("/")), str(vars(state))]
+    shown = [
+        repr(driver.client),
+        repr(state),
+        repr(state.sessions()),
+        repr(state.line("/")),
+        str(vars(state)),
+    ]
     assert not [text for text in shown if PID[:8] in text]
 
 

@@ -184,11 +184,11 @@ async def test_volatile_and_local_packets_and_calls_reach_handlers_without_an_of
     cluster: Cluster, stack: AsyncExitStack, colour: str
 ) -> None:
     visitor = await _visitor(stack, cluster, colour)
-    visitor.driver.listen("q", then=lambda value: [value, "answer"])
+    visitor.driver.listen("q", then="{} is the answer".format)
     await visitor.come()
     await cluster.first.run(steps.emit_volatile("n", "text"))
     await cluster.first.emit("n", "local", ignore_queue=True)
-    assert await cluster.first.call("q", "text", to=visitor.sid) == ["text", "answer"]
+    assert await cluster.first.call("q", "text", to=visitor.sid) == "text is the answer"
     await visitor.driver.until_got("n", 2)
     assert visitor.driver.got("n") == ["text", "local"]
 
