@@ -110,10 +110,11 @@ class DemoClient:
         if self._sio is None or not self._sio.connected:
             return
         deaf, self._sio = self._sio, self._client()
-        tasks = [deaf.eio.read_loop_task, deaf.eio.write_loop_task]
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)  # which lets the handlers of what has arrived run, as they never wait
+        tasks = {deaf.eio.read_loop_task, deaf.eio.write_loop_task}
+        while tasks:  # `asyncio.wait_for` of Python 3.11 may lose a cancellation to a packet that arrives
+            for task in tasks:
+                task.cancel()
+            _, tasks = await asyncio.wait(tasks, timeout=0.05)  # handlers, which never wait, run meanwhile
         self._sio.import_state(deaf.export_state())
         self._abandoned.append(deaf)
 
@@ -129,6 +130,7 @@ class DemoClient:
             deaf = self._abandoned.pop()
             _cut(deaf)
             await deaf.eio.disconnect(abort=True)
+            await deaf.eio.ws.close()  # in case that its reader had noticed the end of its writer
 
     def _client(self) -> Any:
         """A client that notes what happens to it, as long as it is the one in use."""
