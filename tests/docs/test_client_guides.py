@@ -123,8 +123,11 @@ async def test_a_client_that_restarts_goes_on(
         told_to_stop.set()
         await running
         await service.sio.emit("headline", "two")
-    state = Path("client-state.json")
-    assert stat.S_IMODE(state.stat().st_mode) == 0o600
+    assert _mode(tmp_path / "client-state.json") == 0o600
+
+
+def _mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
 
 
 def _true(predicate: Callable[[], bool]) -> Callable[[], Any]:
