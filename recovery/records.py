@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NewType
 
-from recovery.offsets import Offset
+from recovery.offsets import ORIGIN, Offset
 from recovery.reasons import Reason
 
 __all__ = [
@@ -124,6 +124,7 @@ class SavedSession:
         start: the session sees only entries after this offset.
         position: the saving server had applied every entry up to here to the rooms.
         history: for each room its changes in stream order, as far back as the proven position.
+        settled: the history is complete after it.
     """
 
     sid: Sid
@@ -137,6 +138,7 @@ class SavedSession:
     start: Offset
     position: Offset
     history: Mapping[Room, tuple[RoomChange, ...]]
+    settled: Offset = ORIGIN
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,7 +149,8 @@ def _recover(
         return refusal
     moved_at = yield from _take_over(claim, dispatcher, drafts, settings)
     # A change of rooms may lie ahead of the position at which it was saved (`Dispatcher.edge`).
-    membership = Membership(claim.session.sid, claim.session.start, claim.session.history)
+    saved = claim.session
+    membership = Membership(saved.sid, saved.start, saved.history, saved.settled)
     # And what this server did to the client until it let go of it may still be on its way through the stream.
     target = max(claim.floor, claim.session.position, membership.latest(), moved_at, dispatcher.published)
     passed: bool = yield AwaitPosition(target, settings.publish_timeout)
@@ -200,7 +201,9 @@ def _read_claim(claimed: Claimed, pid: Pid, newcomer: Newcomer[F]) -> _Claim:
     return _Claim(
         claimed,
         session,
-        floor=floor_of(newcomer.presented.offset, claimed.proven, session.start),
+        floor=floor_of(
+            newcomer.presented.offset, claimed.proven, session.start, exact=newcomer.presented.exact
+        ),
         # A checkpoint proves the saved rooms, too: a change would have been saved with it.
         applied=max(session.position, claimed.proven),
     )
@@ -210,6 +213,8 @@ def _check(
     claim: _Claim, presented: Offset | None, dispatcher: Dispatcher[F], timeout: float
 ) -> Flow[Reason | None]:
     """Refuse what cannot be recovered, before anything happens to the old connection."""
+    if claim.floor < claim.session.settled:
+        return Reason.OFFSET_TRIMMED  # in which rooms it was then is not known any more
     if presented is not None and presented < claim.session.start:
         presented = None  # of an earlier session, see `floor_of`
     if presented is not None and presented > dispatcher.position:
