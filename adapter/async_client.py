@@ -140,6 +140,7 @@ class AsyncRecoveryClient(RecoveringClient, AsyncClient):
             while self._recovery.is_busy():
                 await changed.wait()
                 changed.clear()
+        self._recovery.leave()
         return self.export_state()
 
     # Inside ------------------------------------------------------------------------------------------------

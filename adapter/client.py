@@ -143,6 +143,7 @@ class RecoveryClient(RecoveringClient, Client):
             while self._recovery.is_busy():
                 changed.wait()
                 changed.clear()
+        self._recovery.leave()
         return self.export_state()
 
     # Inside ------------------------------------------------------------------------------------------------

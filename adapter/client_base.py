@@ -104,8 +104,8 @@ class RecoveringClient:
     def export_state(self) -> dict[str, Any]:
         """Return what another process needs to go on where the handlers of this one are.
 
-        It is made of dicts, strings, numbers and None, and survives JSON. It holds secrets: whoever has it
-        can take the sessions over. A packet counts as handled when its handler begins.
+        It is made of dicts, strings, numbers, booleans and None, and survives JSON. It holds secrets: whoever
+        has it can take the sessions over. A packet counts as handled when its handler begins.
 
         Example::
 
@@ -113,7 +113,7 @@ class RecoveringClient:
             path.write_text(json.dumps(state))
         """
         sessions = {
-            name: {"pid": session.pid, "offset": session.offset}
+            name: {"pid": session.pid, "offset": session.offset, "exact": session.exact}
             for name, session in self._recovery.sessions().items()
         }
         return {"version": _STATE_VERSION, "namespaces": sessions}
@@ -290,13 +290,15 @@ def _read_state(state: object) -> dict[str, Session]:
 def _read_session(name: object, fields: object) -> Session:
     if not isinstance(name, str) or not name.startswith("/"):
         raise ConfigurationError(f"{name!r} is no namespace: expected a text that begins with a slash")
-    if not isinstance(fields, Mapping) or set(fields) != {"pid", "offset"}:
-        raise ConfigurationError(f"the state of {name!r} has to consist of a pid and an offset")
-    pid, offset = fields["pid"], fields["offset"]
+    if not isinstance(fields, Mapping) or set(fields) != {"pid", "offset", "exact"}:
+        raise ConfigurationError(f"the state of {name!r} has to consist of pid, offset and exact")
+    pid, offset, exact = fields["pid"], fields["offset"], fields["exact"]
     if not isinstance(pid, str) or not pid:
         raise ConfigurationError(f"the pid of {name!r} is {type(pid).__name__}, expected a text")
     if offset is not None and not isinstance(offset, str):
         raise ConfigurationError(
             f"the offset of {name!r} is {type(offset).__name__}, expected a text or None"
         )
-    return Session(pid, offset)
+    if not isinstance(exact, bool):
+        raise ConfigurationError(f"exact of {name!r} is {type(exact).__name__}, expected a boolean")
+    return Session(pid, offset, exact)

@@ -8,8 +8,10 @@
    connections: those of the old one before the connect handler of the new one, that before the new packets.
 4. A client is recovered if CONNECT brings the pid that it had. If it brings another, the offset is forgotten
    with its session. (JavaScript keeps it, and a Node server might then replay what this session never owed.)
-5. What `exported` tells is what handlers have been given, not what has arrived: nothing else outlives the
-   process. So the end of a session is told to a connect handler before its pid is forgotten there.
+5. What is exported is what handlers have been given, not what has arrived: nothing else outlives the process.
+   So the end of a session is told to a connect handler before its pid is forgotten there. A server takes what
+   was received before a PONG for handled; where more may have been received, `Session.exact` has it told,
+   which is always but after `leave`.
 6. Safe from any thread. Nothing here waits, or runs a handler. No ``repr`` shows a pid.
 """
 
@@ -18,7 +20,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
@@ -53,10 +55,12 @@ class Session:
     Attributes:
         pid: a secret.
         offset: of the last packet; None before the first.
+        exact: packets after it may have been received, and were lost with the process that had them.
     """
 
     pid: str = field(repr=False)
     offset: str | None = None
+    exact: bool = False
 
 
 class Arrival(Enum):
@@ -135,6 +139,7 @@ class ClientState:
         self._warned = False
         self.closed = True  # there is no transport
         self.ended = False  # the application has disconnected
+        self.left = False  # nothing comes any more, and all that came was handled
 
     def __repr__(self) -> str:
         return f"<ClientState of {', '.join(self._lines) or 'no namespace'}>"
@@ -146,7 +151,7 @@ class ClientState:
         with self._lock:
             self._connection += 1
             self._wanted = tuple(namespaces)
-            self.closed = self.ended = False
+            self.closed = self.ended = self.left = False
             self._leave()
 
     def close(self) -> None:
@@ -163,6 +168,11 @@ class ClientState:
                 line.session = line.known = None
                 line.jobs.clear()
                 line.early.clear()
+
+    def leave(self) -> None:
+        """The client has been suspended, and its handlers have run."""
+        with self._lock:
+            self.left = True
 
     def missing(self, *, greeted: bool) -> list[str]:
         """The namespaces that are not joined yet, or whose connect handler has yet to run, if that counts."""
@@ -192,7 +202,8 @@ class ClientState:
                 self._warn(type(auth).__name__)
                 return auth
             offset = {} if session.offset is None else {"offset": session.offset}
-            return {"pid": session.pid, **offset, **(auth or {})}
+            exact = {"offset_exact": True} if session.exact else {}
+            return {"pid": session.pid, **offset, **exact, **(auth or {})}
 
     def arrive(self, packet: Any) -> Arrival:
         """Take a packet over, in the order in which the transport brings them."""
@@ -259,7 +270,11 @@ class ClientState:
     def sessions(self) -> dict[str, Session]:
         """What the application knows, by namespace."""
         with self._lock:
-            return {name: line.known for name, line in self._lines.items() if line.known is not None}
+            return {
+                name: replace(line.known, exact=line.known.exact or not self.left)
+                for name, line in self._lines.items()
+                if line.known is not None
+            }
 
     def restore(self, sessions: dict[str, Session]) -> None:
         """Begin with what an earlier process knew."""
@@ -287,7 +302,9 @@ class ClientState:
         pid = told.get("pid") if isinstance(told.get("pid"), str) else None
         before, reason = line.session, told.get("reason")
         recovered = before is not None and before.pid == pid
-        if not recovered:
+        if recovered and before is not None:
+            line.session = replace(before, exact=False)  # from here on, all that comes is kept
+        else:
             line.session = None if pid is None else Session(pid)
         line.joined = True
         greeting = ClientRecovery(recovered, None if recovered or reason is None else str(reason))

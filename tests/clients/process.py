@@ -9,6 +9,7 @@ import asyncio
 import dataclasses
 import json
 import sys
+import time
 from typing import Any
 
 from tests.clients.drivers import Driver
@@ -24,8 +25,18 @@ def say_packet(*args: Any) -> None:
 
 async def main(colour: str, url: str, path: str, state: Any) -> None:
     driver = Driver(colour)
+
+    async def hang_in_loop() -> None:
+        say(hang=driver.client.export_state())
+        await asyncio.sleep(3600)
+
+    def hang_in_thread() -> None:
+        say(hang=driver.client.export_state())
+        time.sleep(3600)
+
     driver.client.on("connect", lambda: say(connect=dataclasses.asdict(driver.client.recovery())))
     driver.client.on("n", say_packet)
+    driver.client.on("hang", hang_in_loop if driver.asynchronous else hang_in_thread)
     if state is not None:
         driver.client.import_state(state)
     await driver.connect(url, socketio_path=path)

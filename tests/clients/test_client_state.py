@@ -75,9 +75,37 @@ def test_an_offset_is_presented_from_arrival_and_exported_from_the_handlers_begi
     assert state.complete("/", None) == {"pid": PID, "offset": offset(2)}
     assert state.sessions() == {}
     state.next_job("/")
-    assert state.sessions() == {"/": Session(PID)}
+    assert state.sessions() == {"/": Session(PID, exact=True)}
     state.next_job("/")
+    assert state.sessions() == {"/": Session(PID, offset(1), exact=True)}
+
+
+def test_where_nothing_can_come_any_more_the_offset_is_all_there_is() -> None:
+    state = opened()
+    connect(state)
+    event(state, "n", 1, offset(1))
+    begun(state)
+    state.close()
+    assert state.sessions() == {
+        "/": Session(PID, offset(1), exact=True)
+    }  # it may be back before it is killed
+    state.leave()
     assert state.sessions() == {"/": Session(PID, offset(1))}
+    state.open(["/"])
+    assert state.sessions() == {"/": Session(PID, offset(1), exact=True)}
+
+
+def test_an_exact_offset_is_presented_as_such_until_connect() -> None:
+    state = ClientState(Packet)
+    state.restore({"/": Session(PID, offset(1), exact=True)})
+    assert state.sessions() == {"/": Session(PID, offset(1), exact=True)}
+    for _ in range(2):
+        state.open(["/"])
+        assert state.complete("/", None) == {"pid": PID, "offset": offset(1), "offset_exact": True}
+        state.close()
+    state.open(["/"])
+    connect(state)
+    assert state.complete("/", None) == {"pid": PID, "offset": offset(1)}
 
 
 def test_a_session_is_exported_until_its_end_was_told() -> None:
@@ -88,9 +116,9 @@ def test_a_session_is_exported_until_its_end_was_told() -> None:
     state.open(["/"])
     connect(state, "q" * 20)
     assert state.complete("/", None) == {"pid": "q" * 20}
-    assert state.sessions() == {"/": Session(PID, offset(1))}
+    assert state.sessions() == {"/": Session(PID, offset(1), exact=True)}
     begun(state)
-    assert state.sessions() == {"/": Session("q" * 20)}
+    assert state.sessions() == {"/": Session("q" * 20, exact=True)}
 
 
 def test_recovery_is_what_the_connect_handler_is_told() -> None:
@@ -196,6 +224,7 @@ def test_a_restored_session_is_presented_and_exported() -> None:
     connect(state)
     begun(state)
     assert state.recovery("/").recovered
+    state.leave()
     assert state.sessions() == {"/": Session(PID, offset(1))}
 
 

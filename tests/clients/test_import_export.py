@@ -11,7 +11,7 @@ from tests.clients.scripted import PID, event, joined, offset, scripted
 
 
 def state_of(**fields: Any) -> dict[str, Any]:
-    return {"version": 1, "namespaces": {"/": {"pid": PID, "offset": None, **fields}}}
+    return {"version": 1, "namespaces": {"/": {"pid": PID, "offset": None, "exact": False, **fields}}}
 
 
 async def test_a_state_is_plain_and_opens_the_session_again(colour: str) -> None:
@@ -28,7 +28,35 @@ async def test_a_state_is_plain_and_opens_the_session_again(colour: str) -> None
             await driver.connect(server.url)
             assert (await server.visited(2)).auths["/"] == {"pid": PID, "offset": offset(1)}
             assert driver.client.recovered()
-            assert driver.client.export_state() == state
+            assert driver.client.export_state() == state_of(offset=offset(1), exact=True)
+
+
+async def test_a_state_of_a_running_client_says_that_more_may_have_come(colour: str) -> None:
+    """Its process may be killed at any time; the server is told once, until it has answered."""
+    states: list[Any] = []
+    async with scripted(
+        [*joined(), *event("n", 1, offset(1)), *event("n", 2, offset(2))], [], joined()
+    ) as server:
+        async with driving(colour) as driver:
+
+            def export(_number: int) -> None:
+                states.append(driver.client.export_state())
+
+            driver.listen("n", then=export)
+            await driver.connect(server.url)
+            await driver.until(lambda: len(states) == 2)
+        assert states == [state_of(offset=offset(number), exact=True) for number in (1, 2)]
+        async with driving(colour) as driver:
+            driver.client.import_state(states[0])
+            await driver.do("connect", server.url, transports=["websocket"], wait=False)
+            (await server.visited(2)).cut()
+            again = await server.visited(3)
+            expected = {"pid": PID, "offset": offset(1), "offset_exact": True}
+            assert (server.visits[1].auths["/"], again.auths["/"]) == (expected, expected)
+            await again.send(event("n", 2, offset(2)))
+            await driver.until(lambda: driver.client.get_sid() is not None)
+            again.cut()
+            assert "offset_exact" not in (await server.visited(4)).auths["/"]
 
 
 async def test_suspending_ends_no_session_and_waits_for_handlers(driver: Driver) -> None:
@@ -71,11 +99,12 @@ def test_a_client_that_was_never_connected_has_nothing_to_export(colour: str) ->
         ({"version": 1}, "expected a dict"),
         ({"version": 1, "namespaces": [PID]}, "expected a dict"),
         ({"version": 1, "namespaces": {"chat": {"pid": PID, "offset": None}}}, "no namespace"),
-        ({"version": 1, "namespaces": {"/": PID}}, "pid and an offset"),
-        ({"version": 1, "namespaces": {"/": {"pid": PID}}}, "pid and an offset"),
+        ({"version": 1, "namespaces": {"/": PID}}, "pid, offset and exact"),
+        ({"version": 1, "namespaces": {"/": {"pid": PID}}}, "pid, offset and exact"),
         (state_of(pid=None), "the pid of '/'"),
         (state_of(pid=""), "the pid of '/'"),
         (state_of(offset=7), "the offset of '/'"),
+        (state_of(exact=None), "exact of '/'"),
     ],
 )
 def test_anything_else_is_refused_without_showing_it(colour: str, state: Any, complaint: str) -> None:

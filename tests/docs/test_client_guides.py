@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
+import functools
 import stat
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +37,14 @@ class Service:
         self.network = network
         self.subscribed = asyncio.Event()
         sio.on("subscribe", self._subscribe)
-        sio.on("connect", lambda *_: None)
+        sio.on("connect", self._accept)
 
     async def _subscribe(self, sid: str, room: str) -> None:
         await self.sio.enter_room(sid, room)
         self.subscribed.set()
+
+    async def _accept(self, sid: str, environ: object, auth: object = None) -> None:
+        pass
 
     async def announce(self, text: str) -> None:
         await self.sio.emit("headline", text, room="news")
@@ -116,7 +120,7 @@ async def test_a_client_that_restarts_goes_on(
         names = _example("restart", service.network.url)
         told_to_stop = asyncio.Event()
         running = asyncio.create_task(names["main"](told_to_stop))
-        await async_wait_until(_true(lambda names=names: names["sio"].get_sid() is not None))
+        await async_wait_until(functools.partial(_connected, names["sio"]))
         if text == "one":
             await service.sio.emit("headline", text)
         await _printed(capsys, so_far, *("one", "two")[: ("one", "two").index(text) + 1])
@@ -130,11 +134,8 @@ def _mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def _true(predicate: Callable[[], bool]) -> Callable[[], Any]:
-    async def asked() -> bool:
-        return predicate()
-
-    return asked
+async def _connected(sio: Any) -> bool:
+    return sio.get_sid() is not None
 
 
 async def test_a_simple_client_receives_what_it_missed(service: Service) -> None:
@@ -172,7 +173,11 @@ async def _arguments_with(query: str) -> int:
     async with serving() as (sio, url):
         client = AsyncClient(handle_sigint=False, reconnection=False)
         got: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        client.on("n", lambda *args: got.set_result(len(args)))
+
+        def count_arguments(*args: Any) -> None:
+            got.set_result(len(args))
+
+        client.on("n", count_arguments)
         await client.connect(f"{url}/{query}", transports=["websocket"])
         await sio.emit("n", 1)
         async with asyncio.timeout(10):

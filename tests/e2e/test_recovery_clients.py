@@ -243,6 +243,12 @@ class Process:
             line: dict[str, Any] = json.loads(await self._process.stdout.readline())
         return line
 
+    async def kill(self) -> None:
+        """SIGKILL."""
+        assert self._process is not None
+        self._process.kill()
+        await self._process.wait()
+
     async def stop(self) -> dict[str, Any]:
         """Have it suspend its client, and end; return the state."""
         assert self._process is not None
@@ -268,4 +274,28 @@ async def test_a_client_process_that_restarts_misses_nothing(cluster: Cluster, c
     await second.start()
     assert await second.read() == {"connect": {"recovered": True, "reason": None}}
     assert await second.read() == {"n": [2]}
+    await second.stop()
+
+
+@pytest.mark.topologies("valkey-2")
+async def test_a_client_process_that_is_killed_goes_on_where_its_handlers_were(
+    open_cluster: OpenCluster, colour: str
+) -> None:
+    """What it had received, and proven so, but not handled, is sent again."""
+    cluster = await open_cluster(server=PINGS)
+    first = Process(colour, cluster.first.url, cluster.first.path, None)
+    await first.start()
+    await first.read()
+    await cluster.first.emit("n", 1)
+    await first.read()
+    await cluster.first.emit("hang")
+    hanging = await first.read()
+    for number in (2, 3):
+        await cluster.first.emit("n", number)
+    await real_time_passes(1.0)  # for a PING, its PONG, and a checkpoint
+    await first.kill()
+    second = Process(colour, cluster.last.url, cluster.last.path, hanging["hang"])
+    await second.start()
+    assert await second.read() == {"connect": {"recovered": True, "reason": None}}
+    assert [await second.read() for _ in range(2)] == [{"n": [2]}, {"n": [3]}]
     await second.stop()
