@@ -78,8 +78,11 @@ class AsyncRecoveryClient(RecoveringClient, AsyncClient):
             ConnectionError: of python-socketio. The sessions are not ended by that.
         """
         once_more = self._is_reconnecting()
-        if not once_more:
+        if once_more:
+            self._check_wanted()
+        else:
             await self._stop_reconnecting()
+            self._recovery.begin()
         deadline = self._patience(wait_timeout)
         self._retrying = self._retrying or retry
         try:
@@ -95,6 +98,7 @@ class AsyncRecoveryClient(RecoveringClient, AsyncClient):
             )
         finally:
             self._retrying = once_more and self._retrying
+        self._check_transport()
         if not wait:
             return
         try:
@@ -106,13 +110,14 @@ class AsyncRecoveryClient(RecoveringClient, AsyncClient):
     async def disconnect(self) -> None:
         """Disconnect, and end the sessions: they cannot be recovered, and no further handler begins."""
         self._recovery.end()
+        self._notify()
         if farewell := self._farewell():
             for part in farewell:
                 await self.eio.send(part)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(FLUSH_SECONDS):
                     await self.eio.queue.join()
-        await self.eio.disconnect()
+        await self._close()
 
     async def call(
         self,
@@ -161,9 +166,7 @@ class AsyncRecoveryClient(RecoveringClient, AsyncClient):
         return done
 
     async def _open(self, url: str, *args: Any, **kwargs: Any) -> None:
-        reader = self.eio.read_loop_task
-        if reader is not None and reader is not asyncio.current_task():
-            await asyncio.wait([reader], timeout=READER_SECONDS)
+        await self._wait_for_reader()
         self._opening()
         try:
             await self._stock_open(asking_for_offsets(url), *args, **kwargs)
@@ -220,22 +223,38 @@ class AsyncRecoveryClient(RecoveringClient, AsyncClient):
 
     async def _stop_reconnecting(self) -> None:
         task = reconnection(self)
+        if task is asyncio.current_task():
+            abort_reconnection(self)  # a connect_error handler, which runs in it, has had enough
+            return
         if task is not None and not task.done():
             await asyncio.sleep(0)  # if it was just started, it listens from then on
             abort_reconnection(self)
             await asyncio.wait([task])
         forget_reconnection(self)
 
+    async def _close(self) -> None:
+        """Close the transport, unless that is under way: it would take the word to end from its writer."""
+        if self.eio.state == "connected":
+            await self.eio.disconnect()
+
+    async def _wait_for_reader(self) -> None:
+        reader = self.eio.read_loop_task
+        if reader is not None and reader is not asyncio.current_task():
+            await asyncio.wait([reader], timeout=READER_SECONDS)
+
     async def _leave(self) -> None:
         """Close the transport for good, without a DISCONNECT, which would end the sessions."""
+        self._recovery.unwant()
+        self._notify()
         await self._stop_reconnecting()
-        await self.eio.disconnect()
+        await self._close()
+        await self._wait_for_reader()
+        await self._stop_reconnecting()  # the reader may have noticed a break, and started it
 
     async def _give_up(self, *, once_more: bool) -> None:
         """An attempt to connect has failed: leave nothing of it behind."""
         if once_more:
-            await self.eio.disconnect()
+            await self._close()
         else:
             await self._leave()
-        if self._recovery.closed:
-            self.connected, self.namespaces = False, {}  # if the transport broke before `connect` noticed
+        self._check_transport()

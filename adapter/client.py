@@ -81,8 +81,11 @@ class RecoveryClient(RecoveringClient, Client):
             ConnectionError: of python-socketio. The sessions are not ended by that.
         """
         once_more = self._is_reconnecting()
-        if not once_more:
+        if once_more:
+            self._check_wanted()
+        else:
             self._stop_reconnecting()
+            self._recovery.begin()
         deadline = self._patience(wait_timeout)
         self._retrying = self._retrying or retry
         try:
@@ -98,6 +101,7 @@ class RecoveryClient(RecoveringClient, Client):
             )
         finally:
             self._retrying = once_more and self._retrying
+        self._check_transport()
         if not wait:
             return
         try:
@@ -109,13 +113,14 @@ class RecoveryClient(RecoveringClient, Client):
     def disconnect(self) -> None:
         """Disconnect, and end the sessions: they cannot be recovered, and no further handler begins."""
         self._recovery.end()
+        self._notify()
         if farewell := self._farewell():
             for part in farewell:
                 self.eio.send(part)
             queue = self.eio.queue
             with queue.all_tasks_done:
                 queue.all_tasks_done.wait_for(lambda: not queue.unfinished_tasks, FLUSH_SECONDS)
-        self.eio.disconnect()
+        self._close()
 
     def call(
         self,
@@ -162,9 +167,7 @@ class RecoveryClient(RecoveringClient, Client):
         return None
 
     def _open(self, url: str, *args: Any, **kwargs: Any) -> None:
-        reader = self.eio.read_loop_task
-        if reader is not None and reader is not threading.current_thread():
-            reader.join(READER_SECONDS)
+        self._wait_for_reader()
         if self.eio.ws is not None:
             self.eio.ws.shutdown()  # python-engineio (4.15.1) leaves a broken one to the garbage collector
         self._opening()
@@ -219,6 +222,9 @@ class RecoveryClient(RecoveringClient, Client):
 
     def _stop_reconnecting(self) -> None:
         thread = reconnection(self)
+        if thread is threading.current_thread():
+            abort_reconnection(self)  # a connect_error handler, which runs in it, has had enough
+            return
         if thread is not None:
             while thread.is_alive() and self not in reconnecting_clients:
                 time.sleep(0.01)  # it listens from then on
@@ -226,16 +232,29 @@ class RecoveryClient(RecoveringClient, Client):
             thread.join()
         forget_reconnection(self)
 
+    def _close(self) -> None:
+        """Close the transport, unless that is under way: it would take the word to end from its writer."""
+        if self.eio.state == "connected":
+            self.eio.disconnect()
+
+    def _wait_for_reader(self) -> None:
+        reader = self.eio.read_loop_task
+        if reader is not None and reader is not threading.current_thread():
+            reader.join(READER_SECONDS)
+
     def _leave(self) -> None:
         """Close the transport for good, without a DISCONNECT, which would end the sessions."""
+        self._recovery.unwant()
+        self._notify()
         self._stop_reconnecting()
-        self.eio.disconnect()
+        self._close()
+        self._wait_for_reader()
+        self._stop_reconnecting()  # the reader may have noticed a break, and started it
 
     def _give_up(self, *, once_more: bool) -> None:
         """An attempt to connect has failed: leave nothing of it behind."""
         if once_more:
-            self.eio.disconnect()
+            self._close()
         else:
             self._leave()
-        if self._recovery.closed:
-            self.connected, self.namespaces = False, {}  # if the transport broke before `connect` noticed
+        self._check_transport()

@@ -22,6 +22,7 @@ from socketio import exceptions
 from socketio import packet as sio_packet
 
 from adapter.client_packets import PacketReader, recovering
+from adapter.client_seams import abort_reconnection
 from adapter.client_state import Arrival, ClientRecovery, ClientState, Job, Line, Session
 from recovery.errors import ConfigurationError
 
@@ -248,6 +249,23 @@ class RecoveringClient:
             self._recovery_patience = given
         return time.monotonic() + self._recovery_patience
 
+    def _check_transport(self) -> None:
+        """Take back what `connect` of python-socketio says last if the transport broke before it said so.
+
+        A client that takes itself for connected never reconnects.
+        """
+        if self._recovery.closed:
+            self.connected, self.namespaces = False, {}
+
+    def _check_wanted(self) -> None:
+        """End the reconnection before another attempt if the application has told the client to be gone.
+
+        That may have happened while it was started, or in the middle of its last attempt.
+        """
+        if not self._recovery.wanted:
+            abort_reconnection(self)
+            raise exceptions.ConnectionError("the client was disconnected meanwhile")
+
     def _is_joined(self, *, once_more: bool) -> bool:
         """Whether there is nothing to wait for any more.
 
@@ -262,10 +280,13 @@ class RecoveringClient:
             raise exceptions.ConnectionError(
                 "One or more namespaces failed to connect: " + ", ".join(refused)
             )
-        final = once_more or self._recovery.ended or not self.reconnection
-        if self._recovery.closed and final:
+        greeted = not once_more and not self._in_handler()  # nobody waits for the reconnection's
+        if not self._recovery.missing(greeted=greeted):
+            return True
+        wanted, closed = self._recovery.wanted, self._recovery.closed
+        if (closed and not (wanted and self.reconnection)) or (once_more and (closed or not wanted)):
             raise exceptions.ConnectionError("the connection was closed before all namespaces were connected")
-        return not self._recovery.missing(greeted=not self._in_handler())
+        return False
 
     def _out_of_patience(self) -> None:
         """Time is up: connect handlers may run on, but every namespace must have answered."""

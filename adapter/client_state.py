@@ -138,7 +138,8 @@ class ClientState:
         self._connection = 0
         self._warned = False
         self.closed = True  # there is no transport
-        self.ended = False  # the application has disconnected
+        self.wanted = True  # the application has not told the client to be gone
+        self.ended = False  # it has disconnected
         self.left = False  # nothing comes any more, and all that came was handled
 
     def __repr__(self) -> str:
@@ -146,12 +147,17 @@ class ClientState:
 
     # A transport comes and goes --------------------------------------------------------------------------
 
+    def begin(self) -> None:
+        """The application connects."""
+        with self._lock:
+            self.wanted, self.ended, self.left = True, False, False
+
     def open(self, namespaces: Iterable[str]) -> None:
         """A transport is being opened, for these namespaces."""
         with self._lock:
             self._connection += 1
             self._wanted = tuple(namespaces)
-            self.closed = self.ended = self.left = False
+            self.closed = False
             self._leave()
 
     def close(self) -> None:
@@ -163,16 +169,21 @@ class ClientState:
     def end(self) -> None:
         """The application disconnects: the sessions end, and no further handler begins."""
         with self._lock:
-            self.ended = True
+            self.wanted, self.ended = False, True
             for line in self._lines.values():
                 line.session = line.known = None
                 line.jobs.clear()
                 line.early.clear()
 
-    def leave(self) -> None:
-        """The client has been suspended, and its handlers have run."""
+    def unwant(self) -> None:
+        """The client is to be gone, and not to come back by itself; its sessions go on."""
         with self._lock:
-            self.left = True
+            self.wanted = False
+
+    def leave(self) -> None:
+        """It has gone, and its handlers have run."""
+        with self._lock:
+            self.left = not self.wanted
 
     def missing(self, *, greeted: bool) -> list[str]:
         """The namespaces that are not joined yet, or whose connect handler has yet to run, if that counts."""

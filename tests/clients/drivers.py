@@ -13,6 +13,8 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
+from socketio.base_client import reconnecting_clients
+
 from adapter import AsyncRecoveryClient, RecoveryClient
 from tests.waiting import async_wait_until
 
@@ -121,6 +123,7 @@ async def driving(colour: str, **options: Any) -> AsyncGenerator[Driver]:
     finally:
         await driver.do("suspend")
         await driver.do("disconnect")
+        assert driver.client not in reconnecting_clients
 
 
 @contextmanager

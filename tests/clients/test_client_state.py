@@ -89,9 +89,10 @@ def test_where_nothing_can_come_any_more_the_offset_is_all_there_is() -> None:
     assert state.sessions() == {
         "/": Session(PID, offset(1), exact=True)
     }  # it may be back before it is killed
+    state.unwant()
     state.leave()
     assert state.sessions() == {"/": Session(PID, offset(1))}
-    state.open(["/"])
+    state.begin()
     assert state.sessions() == {"/": Session(PID, offset(1), exact=True)}
 
 
@@ -189,6 +190,9 @@ def test_after_the_end_nothing_begins_and_nothing_is_presented() -> None:
     assert state.arrive(Packet(DISCONNECT, namespace="/")) is Arrival.NOTHING
     assert begun(state) == []
     assert (state.sessions(), state.complete("/", {"a": 1})) == ({}, {"a": 1})
+    state.open(["/"])  # by a reconnection that was under way
+    assert connect(state) is Arrival.NOTHING
+    state.begin()
     state.open(["/"])
     assert connect(state) is Arrival.RUN_LINE
     assert begun(state) == [["connect"]]
@@ -224,6 +228,7 @@ def test_a_restored_session_is_presented_and_exported() -> None:
     connect(state)
     begun(state)
     assert state.recovery("/").recovered
+    state.unwant()
     state.leave()
     assert state.sessions() == {"/": Session(PID, offset(1))}
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from socketio import AsyncClientNamespace, ClientNamespace
 from socketio.exceptions import BadNamespaceError
 
 from adapter.client_state import ClientRecovery
@@ -360,6 +361,47 @@ async def test_a_handler_may_emit_on_the_connection_that_there_is(driver: Driver
         await driver.until(lambda: driver.client.get_sid() is not None)
         gate.open()
         await driver.until(lambda: again.packets == ['2["echo"]'])
+
+
+async def test_a_class_of_handlers_gets_what_was_emitted(colour: str) -> None:
+    base: Any = AsyncClientNamespace if colour == "asyncio" else ClientNamespace
+    async with driving(colour) as driver:
+
+        class Everything(base):
+            def on_connect(self) -> None:
+                driver.note("/chat", "connect", self.client.recovered("/chat"))
+
+            def on_n(self, *args: Any) -> None:
+                driver.note("/chat", "n", *args)
+
+        driver.client.register_namespace(Everything("/chat"))
+        frames = [*joined(PID, "/chat"), *event("n", 1, offset(1), namespace="/chat")]
+        async with scripted(frames, joined(PID, "/chat")) as server:
+            await driver.connect(server.url)
+            await driver.until_got("n", 1, "/chat")
+            (await server.visited(1)).cut()
+            await driver.until_got("connect", 2, "/chat")
+    assert driver.got("n", "/chat") == [1]
+    assert driver.got("connect", "/chat") == [False, True]
+
+
+async def test_a_handler_may_connect_again_while_the_client_reconnects(driver: Driver) -> None:
+    """It takes over from the reconnection, which must not wait for it."""
+    gate = Gate(driver)
+    gate.handler("slow")
+    driver.listen("connect", "n")
+    async with scripted(joined()) as server:
+        driver.listen_and_call("again", "connect", server.url, transports=["websocket"])
+        await driver.connect(server.url)
+        visit = await server.visited(1)
+        await visit.send(event("slow", offset(1)), event("again", offset(2)))
+        await driver.until_got("slow", 1)
+        visit.cut()
+        gate.open()
+        await driver.until_got("again", 1)
+        await driver.until_got("connect", 2)
+        await server.visits[-1].send(event("n", 3, offset(3)))
+        await driver.until_got("n", 1)
 
 
 async def test_emitting_where_it_is_not_connected_is_an_error_as_ever(driver: Driver) -> None:

@@ -6,12 +6,14 @@ import threading
 from typing import Any
 
 import pytest
+from socketio.base_client import reconnecting_clients
 from socketio.exceptions import ConnectionError as SocketIOConnectionError
 from socketio.packet import Packet
 
 from adapter.client_state import ClientRecovery
 from tests.clients.drivers import Driver, driving
 from tests.clients.scripted import PID, event, joined, offset, refused, scripted
+from tests.faults.proxy import Proxy
 
 RECOVERED, FRESH = ClientRecovery(recovered=True), ClientRecovery()
 
@@ -276,6 +278,37 @@ async def test_connect_goes_on_when_the_connection_breaks_before_it_was_let_in(d
         assert driver.client.connected
 
 
+async def test_a_break_before_connect_of_python_socketio_returns_is_noticed() -> None:
+    """It sets `connected` at its end, whatever has happened; the reconnection would find it connected."""
+    async with driving("threads") as driver, scripted([], joined()) as server:
+        client = driver.client
+        loop, stock_open = asyncio.get_running_loop(), client.eio.connect
+
+        def open_and_break(*args: Any, **kwargs: Any) -> None:
+            stock_open(*args, **kwargs)
+            if len(server.visits) == 1:
+                loop.call_soon_threadsafe(server.visits[0].cut)
+                client.eio.read_loop_task.join(10)
+
+        client.eio.connect = open_and_break
+        await driver.connect(server.url)
+        assert client.connected
+
+
+async def test_a_first_connection_may_be_tried_again(driver: Driver) -> None:
+    driver.listen("connect")
+    async with scripted(joined()) as server, Proxy(server.url) as network:
+        network.refuse()
+        connecting = asyncio.create_task(driver.connect(network.url, retry=True))
+        await driver.until(lambda: driver.client in reconnecting_clients)
+        await network.forward()
+        await asyncio.wait_for(connecting, 20)
+        assert driver.got("connect") == [FRESH]
+        network.reset()
+        await driver.until_got("connect", 2)
+        assert driver.client.recovered()
+
+
 async def test_without_reconnection_it_does_not_go_on(colour: str) -> None:
     def hang_up(visit: Any, _namespace: str, _auth: Any) -> Any:
         visit.cut()
@@ -303,6 +336,32 @@ async def test_it_reconnects_again_after_a_reconnection_was_given_up(colour: str
             assert (await server.visited(2)).auths["/"] == {"pid": PID}
 
 
+async def test_a_client_that_is_told_to_be_gone_while_it_reconnects_stays_away(driver: Driver) -> None:
+    async with scripted(joined(), []) as server:
+        await driver.connect(server.url)
+        (await server.visited(1)).cut()
+        await server.visited(2)  # which does not let it in
+        await driver.do("disconnect")
+        await driver.until(lambda: driver.client not in reconnecting_clients)
+        await driver.until(lambda: all(visit.closed for visit in server.visits))
+        assert not driver.client.connected
+
+
+async def test_a_client_that_is_told_so_when_it_notices_a_break_stays_away(colour: str) -> None:
+    """The reconnection is started after the disconnect handler."""
+    async with driving(colour) as driver, scripted(joined()) as server:
+
+        def leave(_reason: str) -> None:
+            driver.client._recovery.end()  # what `disconnect` begins with
+
+        driver.listen("disconnect", then=leave)
+        driver.listen("__disconnect_final")
+        await driver.connect(server.url)
+        (await server.visited(1)).cut()
+        await driver.until_got("__disconnect_final", 1)
+        assert len(server.visits) == 1
+
+
 async def test_disconnect_ends_the_session_and_is_said_to_the_server(driver: Driver) -> None:
     async with scripted(joined()) as server:
         await driver.connect(server.url)
@@ -328,7 +387,9 @@ async def test_a_packet_class_of_the_application_is_built_upon(colour: str) -> N
 
 def test_no_text_about_a_client_shows_a_pid(colour: str) -> None:
     driver = Driver(colour)
-    driver.client.import_state({"version": 1, "namespaces": {"/": {"pid": PID, "offset": None}}})
+    driver.client.import_state(
+        {"version": 1, "namespaces": {"/": {"pid": PID, "offset": None, "exact": True}}}
+    )
     state = driver.client._recovery
     shown = [
         repr(driver.client),
