@@ -84,8 +84,7 @@ class AsyncRecoveryClient(RecoveringClient, AsyncClient):
             await self._stop_reconnecting()
             self._recovery.begin()
         deadline = self._patience(wait_timeout)
-        self._retrying = self._retrying or retry
-        try:
+        with self._trying(once_more=once_more, retry=retry):
             await super().connect(
                 url,
                 headers={} if headers is None else headers,
@@ -96,9 +95,6 @@ class AsyncRecoveryClient(RecoveringClient, AsyncClient):
                 wait=False,
                 retry=retry,
             )
-        finally:
-            self._retrying = once_more and self._retrying
-        self._check_transport()
         if not wait:
             return
         try:

@@ -87,8 +87,7 @@ class RecoveryClient(RecoveringClient, Client):
             self._stop_reconnecting()
             self._recovery.begin()
         deadline = self._patience(wait_timeout)
-        self._retrying = self._retrying or retry
-        try:
+        with self._trying(once_more=once_more, retry=retry):
             super().connect(
                 url,
                 headers={} if headers is None else headers,
@@ -99,9 +98,6 @@ class RecoveryClient(RecoveringClient, Client):
                 wait=False,
                 retry=retry,
             )
-        finally:
-            self._retrying = once_more and self._retrying
-        self._check_transport()
         if not wait:
             return
         try:

@@ -249,6 +249,16 @@ class RecoveringClient:
             self._recovery_patience = given
         return time.monotonic() + self._recovery_patience
 
+    @contextmanager
+    def _trying(self, *, once_more: bool, retry: bool) -> Generator[None]:
+        """Open a transport within this; with `retry`, further attempts are made inside of the first one."""
+        self._retrying = self._retrying or retry
+        try:
+            yield
+        finally:
+            self._retrying = once_more and self._retrying
+        self._check_transport()
+
     def _check_transport(self) -> None:
         """Take back what `connect` of python-socketio says last if the transport broke before it said so.
 

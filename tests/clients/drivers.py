@@ -18,7 +18,7 @@ from socketio.base_client import reconnecting_clients
 from adapter import AsyncRecoveryClient, RecoveryClient
 from tests.waiting import async_wait_until
 
-__all__ = ["COLOURS", "Driver", "driving", "quiet_engineio"]
+__all__ = ["COLOURS", "Driver", "Gate", "driving", "quiet_engineio"]
 
 _QUICK = {"reconnection_delay": 0.05, "reconnection_delay_max": 0.2, "randomization_factor": 0}
 COLOURS = ("asyncio", "threads")
@@ -112,6 +112,35 @@ class Driver:
             return None if then is None else then(*args)
 
         return handle
+
+
+class Gate:
+    """A handler that waits, in either colour, until the test lets it go on."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+        self._open = threading.Event()
+
+    def handler(self, name: str, namespace: str = "/") -> None:
+        """Register a handler that waits at the gate."""
+
+        async def wait_in_loop(*args: Any) -> None:
+            self._driver.note(namespace, name, *args)
+            while not self._open.is_set():
+                await asyncio.sleep(0.005)
+            self._driver.note(namespace, f"{name} done", *args)
+
+        def wait_in_thread(*args: Any) -> None:
+            self._driver.note(namespace, name, *args)
+            self._open.wait(10)
+            self._driver.note(namespace, f"{name} done", *args)
+
+        chosen: Callable[..., Any] = wait_in_loop if self._driver.asynchronous else wait_in_thread
+        self._driver.client.on(name, chosen, namespace=namespace)
+
+    def open(self) -> None:
+        """Let everybody go on."""
+        self._open.set()
 
 
 @asynccontextmanager
