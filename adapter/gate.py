@@ -306,6 +306,8 @@ class Gate:
             return
         if client.kept or connection.recovery.recovered:  # a new one that is sent away has nowhere to return
             packet.data = {**packet.data, "pid": connection.pid}
+        if connection.recovery.reason is not None:  # JavaScript reads sid and pid, and nothing else
+            packet.data = {**packet.data, "reason": connection.recovery.reason.value}
         if connection.ended_at is None and seams.is_open(self._server, connection.transport):
             await self._send_packet(connection.transport, packet)
             connection.connect_sent = True

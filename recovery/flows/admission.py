@@ -159,7 +159,8 @@ def _recover(
         return refusal
     moved_at = yield from _take_over(claim, dispatcher, drafts, settings)
     # A change of rooms may lie ahead of the position at which it was saved (`Dispatcher.edge`).
-    membership = Membership(claim.session.sid, claim.session.start, claim.session.history)
+    saved = claim.session
+    membership = Membership(saved.sid, saved.start, saved.history, saved.settled)
     # And what this server did to the client until it let go of it may still be on its way through the stream.
     target = max(claim.floor, claim.session.position, membership.latest(), moved_at, dispatcher.published)
     passed: bool = yield AwaitPosition(target, settings.publish_timeout)
@@ -211,7 +212,7 @@ def _read_claim(claimed: Claimed, pid: Pid, newcomer: Newcomer[F]) -> _Claim:
         claimed,
         session,
         presented,
-        floor=floor_of(presented, claimed.proven, session.start),
+        floor=floor_of(presented, claimed.proven, session.start, exact=newcomer.presented.exact),
         # A checkpoint proves the saved rooms, too: a change would have been saved with it.
         applied=max(session.position, claimed.proven),
     )
@@ -219,6 +220,8 @@ def _read_claim(claimed: Claimed, pid: Pid, newcomer: Newcomer[F]) -> _Claim:
 
 def _check(claim: _Claim, dispatcher: Dispatcher[F], timeout: float) -> Flow[Reason | None]:
     """Refuse what cannot be recovered, before anything happens to the old connection."""
+    if claim.floor < claim.session.settled:
+        return Reason.OFFSET_TRIMMED  # in which rooms it was then is not known any more
     presented = claim.presented
     if presented is not None and presented > dispatcher.position:
         found: tuple[Entry, ...] = yield from insist(ReadBack(presented, 1), timeout=timeout)
