@@ -1,0 +1,127 @@
+"""Recipes: how a page of the documentation has an application served, and what that needs here."""
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.docs.pages import DOCS, blocks
+from tests.frameworks.serving import Process, Site
+
+__all__ = [
+    "AIOHTTP",
+    "ASGI",
+    "DJANGO",
+    "FASTAPI",
+    "GUNICORN",
+    "HOW_TO",
+    "ONE_PROCESS",
+    "PAGES",
+    "RECIPES",
+    "SANIC",
+    "TORNADO",
+    "Recipe",
+    "commands_on",
+]
+
+HOW_TO = DOCS / "how-to"
+PAGES = sorted(HOW_TO.glob("serve-*.md"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """One way to serve an application.
+
+    Attributes:
+        page: file name of the page.
+        files: of that page, or of one that it names.
+        command: a line of the page.
+        package: what must be installed; tests are skipped without it. Two are not in the extra ``dev``:
+            Sanic brings another event loop, which uvicorn would run on, and Litestar a plugin of pytest.
+        leftover: what the framework itself complains of at exit, with a stock server, too.
+    """
+
+    page: str
+    files: tuple[str, ...]
+    command: str
+    package: str
+    leftover: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.command.split()[0]}-{self.package}"
+
+    def prepare(self, site: Site) -> None:
+        """Put the files of the page into a site; skip the test if the framework is not installed."""
+        if importlib.util.find_spec(self.package) is None:
+            pytest.skip(f"{self.package} is not installed")
+        if self.package == "django":
+            site.run("django-admin startproject mysite .")
+        site.add(*self.files)
+
+    def complaints(self, process: Process) -> list[str]:
+        """What a process has complained of, and the framework has not."""
+        lines = process.complaints()
+        return [line for line in lines if not self.leftover or self.leftover not in line]
+
+
+def commands_on(page: Path) -> list[str]:
+    """The lines of a page that are typed into a shell."""
+    return [line for block in blocks(page) if block.language == "sh" for line in block.text.splitlines()]
+
+
+_LISTENER = "ResourceWarning: unclosed <socket.socket fd=3,"  # of the process that watches uvicorn's workers
+
+
+def _uvicorn(package: str) -> Recipe:
+    return Recipe(
+        page="serve-an-asgi-application.md",
+        files=("realtime.py", f"{package}_app.py"),
+        command=f"uvicorn {package}_app:app --port 8000 --workers 2",
+        package=package,
+        leftover=_LISTENER,
+    )
+
+
+FASTAPI = _uvicorn("fastapi")
+GUNICORN = Recipe(
+    page="serve-an-asgi-application.md",
+    files=("realtime.py", "fastapi_app.py"),
+    command="gunicorn -k uvicorn_worker.UvicornWorker -w 2 -b 127.0.0.1:8000 fastapi_app:app",
+    package="uvicorn_worker",
+)
+DJANGO = Recipe(
+    page="serve-with-django.md",
+    files=("realtime.py", "mysite/asgi.py"),
+    command="uvicorn mysite.asgi:application --port 8000 --workers 2",
+    package="django",
+    leftover=_LISTENER,
+)
+ASGI = [
+    FASTAPI,
+    _uvicorn("starlette"),
+    _uvicorn("litestar"),
+    GUNICORN,
+    DJANGO,
+]
+AIOHTTP = Recipe(
+    page="serve-with-aiohttp.md",
+    files=("aiohttp_app.py",),
+    command="python aiohttp_app.py",
+    package="aiohttp",
+)
+TORNADO = Recipe(
+    page="serve-with-tornado.md",
+    files=("tornado_app.py",),
+    command="python tornado_app.py",
+    package="tornado",
+)
+SANIC = Recipe(
+    page="serve-with-sanic.md",
+    files=("sanic_app.py",),
+    command="sanic sanic_app:app --port 8000",
+    package="sanic",
+    leftover="Task was destroyed but it is pending!",
+)
+ONE_PROCESS = [AIOHTTP, TORNADO, SANIC]
+RECIPES = [*ASGI, *ONE_PROCESS]
