@@ -5,7 +5,7 @@ import signal
 import pytest
 
 from tests.e2e.js_clients import Connected
-from tests.frameworks.recipes import AIOHTTP, FASTAPI, GUNICORN, ONE_PROCESS, Recipe
+from tests.frameworks.recipes import AIOHTTP, FASTAPI, GUNICORN, ONE_PROCESS, TORNADO, Recipe
 from tests.frameworks.serving import Site
 from tests.frameworks.traffic import assert_nothing_lost, flows, traffic
 from tests.frameworks.visitors import Visitors, come_back, publish
@@ -48,21 +48,30 @@ async def test_workers_that_are_replaced_lose_nothing(
     assert recipe.complaints(process) == []
 
 
-async def test_aiohttp_that_does_not_close_the_manager_loses_nothing(
-    site: Site, visitors: Visitors, valkey_url: str
+CARELESS = {
+    AIOHTTP: {"app.on_shutdown.append(close_manager)\n": "", "port=8000": "port=8000, shutdown_timeout=1"},
+    TORNADO: {"    await manager.close()\n": ""},
+    FASTAPI: {"    await manager.close()\n": ""},
+}
+"""How to make the manager not be closed. aiohttp waits for its connections then, for a minute by default."""
+
+
+@pytest.mark.parametrize("recipe", CARELESS, ids=str)
+async def test_a_server_that_does_not_close_the_manager_ends_all_the_same_and_loses_nothing(
+    recipe: Recipe, site: Site, visitors: Visitors, valkey_url: str
 ) -> None:
-    """It waits for its connections, and in the end cancels whatever still runs, our tasks too."""
-    AIOHTTP.prepare(site)
-    site.replace("aiohttp_app.py", "app.on_shutdown.append(close_manager)\n", "")
-    site.replace("aiohttp_app.py", "port=8000", "port=8000, shutdown_timeout=1")
-    processes = [await site.serve(AIOHTTP.command) for _ in range(2)]
+    """The event loop ends under whatever still runs, and cancels it."""
+    recipe.prepare(site)
+    for old, new in CARELESS[recipe].items():
+        site.replace(recipe.files[0], old, new)
+    processes = [await site.serve(recipe.command) for _ in range(2)]
     clients = await visitors.travellers(processes, 5)
     async with traffic(valkey_url, clients[0]) as published:
         for process in processes:
             await flows(clients)
-            assert await process.terminate() == 0
+            assert await process.terminate() in {0, -signal.SIGTERM}
             await flows(clients)
-            await site.serve(AIOHTTP.command, port=process.port)
+            await site.serve(recipe.command, port=process.port)
     await assert_nothing_lost(clients, published)
 
 
