@@ -74,9 +74,9 @@ MUTANTS = (
     ),
     Mutant(
         "a position is proven when the PONG comes",
-        "adapter/async_gate.py",
-        "seams.watch_heartbeat(socket, note, prove)",
-        "seams.watch_heartbeat(socket, note, lambda: (note(), prove()))",
+        "adapter/gate.py",
+        "self._host.watch_heartbeat(socket, note, prove)",
+        "self._host.watch_heartbeat(socket, note, lambda: (note(), prove()))",
     ),
     Mutant(
         "a gap is not noticed",
@@ -122,7 +122,7 @@ MUTANTS = (
     ),
     Mutant(
         "own packets are delivered at once",
-        "adapter/async_manager.py",
+        "adapter/operations.py",
         "            await runtime.publish(draft)\n\n    async def can_disconnect",
         "            self._deliver_here(name, args, audience, None)\n"
         "            await runtime.publish(draft)\n\n    async def can_disconnect",

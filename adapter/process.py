@@ -1,4 +1,4 @@
-"""What one process has of recovery under asyncio: its clients, its runtime, and what both are made of.
+"""What one process has of recovery: its clients, its runtime, and what both are made of.
 
 The manager, the gate and the rest of the front end share it. The runtime is made when it is first needed:
 inside the running loop, and after any fork.
@@ -7,14 +7,15 @@ inside the running loop, and after any fork.
 import asyncio
 import logging
 from collections.abc import Callable
-from contextvars import ContextVar
 from typing import Any
 
 from adapter import seams
-from adapter.async_expiry import AsyncExpiry, ExpiredHandler
 from adapter.background import Background
 from adapter.clients import Client, Clients
+from adapter.expiry import ExpiredHandler, Expiry
 from adapter.frames import AckId, EioFrames, codec_of
+from adapter.handlers import handled_connect, handled_disconnect
+from adapter.hosts import Host
 from adapter.requests import Requests
 from adapter.seams import EioPacket
 from adapter.sessions import Sessions
@@ -28,25 +29,20 @@ from recovery.flows.expiring import Terms, terms_of
 from recovery.records import Draft
 from recovery.settings import Settings
 
-__all__ = ["AsyncProcess", "handled_connect", "handled_disconnect"]
+__all__ = ["Process"]
 
 logger = logging.getLogger("recovery.effects")
-
-handled_disconnect: ContextVar[Client | None] = ContextVar("handled_disconnect", default=None)
-"""The client whose disconnect handler is running."""
-
-handled_connect: ContextVar[Client | None] = ContextVar("handled_connect", default=None)
-"""The client whose connect handler is running."""
 
 _PING_INTERVAL = 25.0  # python-engineio's default, for a process without a server
 _PING_TIMEOUT = 20.0
 
 
-class AsyncProcess:
+class Process:
     """One process of the cluster.
 
     Attributes:
         settings: of the manager.
+        host: the server, in its colour.
         clients: who is here.
         requests: what this process waits for.
         background: its tasks.
@@ -58,10 +54,13 @@ class AsyncProcess:
         closed: `close` was called; nobody may get in any more.
     """
 
-    def __init__(self, store: AsyncStore, settings: Settings, json: JsonModule, ack_id: AckId) -> None:
+    def __init__(
+        self, store: AsyncStore, settings: Settings, json: JsonModule, ack_id: AckId, host: Host
+    ) -> None:
         self.settings = settings
+        self.host = host
         self.clients = Clients()
-        self.requests = Requests()
+        self.requests = Requests(host)
         self.background = Background()
         self.server: Any = None  # python-socketio ships no types
         self.json = json
@@ -90,7 +89,7 @@ class AsyncProcess:
                 retention_ms=self.retention_ms,
             )
             if self.server is not None and self.session_expired is not None:
-                expiry = AsyncExpiry(self._runtime, self.background, self.session_expired, self._terms)
+                expiry = Expiry(self._runtime, self.background, self.host, self.session_expired, self._terms)
                 self._expiry = self.background.start(expiry.watch())
         return self._runtime
 
@@ -170,7 +169,7 @@ class AsyncProcess:
             if task is not None:
                 task.cancel()
         transports = self.clients.transports()
-        await asyncio.gather(*(seams.abort(self.server, transport) for transport in transports))
+        await asyncio.gather(*(self.host.abort(transport) for transport in transports))
         await self.background.finish(patience=self.settings.publish_timeout)
         await self._runtime.close()
 
