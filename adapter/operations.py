@@ -13,6 +13,7 @@ from typing import Any
 
 from adapter import seams
 from adapter.acknowledgements import Acknowledgements
+from adapter.admin import note_admins
 from adapter.clients import Client
 from adapter.effects import Effects
 from adapter.emits import arguments_of, audience_of
@@ -81,6 +82,7 @@ class Operations:
         self._settings = settings
         self._choices = choices
         self._volatile_events = frozenset(choices.volatile_events)
+        self._local_namespaces: set[str] = set()
         self._acknowledgements = Acknowledgements(manager, host)
         self.process = Process(store, settings, json, self._acknowledgements.expect, host)
         self.process.session_expired = choices.session_expired
@@ -95,6 +97,7 @@ class Operations:
         process.front_end, process.lost = effects, effects.evict
         self.gate = Gate(process, identity=choices.identity, wants_offsets=choices.wants_offsets)
         UserSessions(process)
+        note_admins(server, self._local_namespaces.add)
 
     # What python-socketio calls ------------------------------------------------------------------------
 
@@ -132,7 +135,7 @@ class Operations:
         if callback is not None:
             self._check_callback(target)
         with self.process.requests.expecting(callback) as request_id:
-            if ignore_queue:
+            if ignore_queue or name in self._local_namespaces:
                 self._deliver_here(name, args, audience, request_id)
                 return
             runtime = self.process.runtime

@@ -95,6 +95,7 @@ TOUR = (
     "adapter/background.py",
     "adapter/requests.py",
     "adapter/acknowledgements.py",
+    "adapter/admin.py",
     "adapter/handlers.py",
     "adapter/sessions.py",
     "adapter/expiry.py",

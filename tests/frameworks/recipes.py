@@ -10,6 +10,7 @@ from tests.docs.pages import DOCS, blocks
 from tests.frameworks.serving import Process, Site
 
 __all__ = [
+    "ADMIN",
     "AIOHTTP",
     "ASGI",
     "DJANGO",
@@ -26,7 +27,7 @@ __all__ = [
 ]
 
 HOW_TO = DOCS / "how-to"
-PAGES = sorted(HOW_TO.glob("serve-*.md"))
+PAGES = [*sorted(HOW_TO.glob("serve-*.md")), HOW_TO / "use-the-admin-ui.md"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,5 +124,11 @@ SANIC = Recipe(
     package="sanic",
     leftover="Task was destroyed but it is pending!",
 )
+ADMIN = Recipe(
+    page="use-the-admin-ui.md",
+    files=("admin_app.py",),
+    command="uvicorn admin_app:app --port 8000",
+    package="uvicorn",
+)
 ONE_PROCESS = [AIOHTTP, TORNADO, SANIC]
-RECIPES = [*ASGI, *ONE_PROCESS]
+RECIPES = [*ASGI, *ONE_PROCESS, ADMIN]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tests.e2e.js_clients import Connected, JsClient, JsClients
+from tests.e2e.js_clients import Connected, JsClient, JsClients, Refused
 from tests.frameworks.serving import Process
 
 __all__ = ["SECONDS", "Visitors", "come_back", "drop_and_return", "publish"]
@@ -25,6 +25,14 @@ class Visitors:
         self._mine.append(client)
         await client.wait_connected(seconds=SECONDS)
         return client
+
+    async def refused(self, process: Process, **options: Any) -> Refused:
+        """What a client is told that is not let in."""
+        client = await self._clients.open(process.url, **options)
+        self._mine.append(client)
+        answer = await client.wait_answer(seconds=SECONDS)
+        assert isinstance(answer, Refused), f"{client.name} was let in: {answer}"
+        return answer
 
     async def travellers(self, processes: Sequence[Process], count: int) -> list[JsClient]:
         """Clients that go to the next process whenever they lose their connection, and keep headlines."""
