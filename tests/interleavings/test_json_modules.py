@@ -50,9 +50,10 @@ def _as_text(value: Any) -> str:
 @pytest.fixture(params=[WithDates, Compact])
 def module(request: pytest.FixtureRequest) -> Iterator[Any]:
     """A JSON module; python-socketio has one for the whole process, which is put back."""
-    before = sio_packet.Packet.json
+    packet_class: Any = sio_packet.Packet
+    before = packet_class.json
     yield request.param
-    sio_packet.Packet.json = before
+    packet_class.json = before
 
 
 PAYLOADS: dict[str, tuple[Any, Any]] = {
