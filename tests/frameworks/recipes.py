@@ -12,6 +12,7 @@ from tests.frameworks.serving import Process, Site
 __all__ = [
     "ADMIN",
     "AIOHTTP",
+    "ANNOUNCE",
     "ASGI",
     "DJANGO",
     "FASTAPI",
@@ -27,7 +28,11 @@ __all__ = [
 ]
 
 HOW_TO = DOCS / "how-to"
-PAGES = [*sorted(HOW_TO.glob("serve-*.md")), HOW_TO / "use-the-admin-ui.md"]
+PAGES = [
+    *sorted(HOW_TO.glob("serve-*.md")),
+    HOW_TO / "emit-from-another-process.md",
+    HOW_TO / "use-the-admin-ui.md",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,5 +135,11 @@ ADMIN = Recipe(
     command="uvicorn admin_app:app --port 8000",
     package="uvicorn",
 )
+ANNOUNCE = Recipe(
+    page="emit-from-another-process.md",
+    files=("announce.py",),
+    command='python announce.py "read all about it"',
+    package="adapter",
+)
 ONE_PROCESS = [AIOHTTP, TORNADO, SANIC]
-RECIPES = [*ASGI, *ONE_PROCESS, ADMIN]
+RECIPES = [*ASGI, *ONE_PROCESS, ADMIN, ANNOUNCE]

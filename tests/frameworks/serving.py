@@ -163,7 +163,8 @@ class Site:
     def run(self, command: str) -> None:
         """Run a command among the files, until it ends."""
         self._files.mkdir(exist_ok=True)
-        subprocess.run(_program(command), cwd=self._files, check=True)
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"}
+        subprocess.run(_program(command), cwd=self._files, env=environment, check=True)
 
     async def serve(self, command: str, *, port: int | None = None) -> Process:
         """Run a command of a page until the end of the test.
