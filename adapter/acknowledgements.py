@@ -30,6 +30,10 @@ class Acknowledgements:
     def __init__(self, manager: Any, host: Host) -> None:
         self._manager = manager
         self._host = host
+        self.renew()
+
+    def renew(self) -> None:
+        """Begin with other ids than any other process, a forked child for one."""
         self._ids = itertools.count(secrets.randbits(40))
 
     def expect(self, namespace: Namespace, sid: Sid, ack: AckRequest) -> int:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 
 from adapter import seams
-from adapter.clients import Client
+from adapter.clients import Client, Clients
 from adapter.process import Process
 from adapter.seams import EioPacket
 from recovery.core.connection import Connection, Phase
@@ -35,10 +35,11 @@ class Effects:
         self._process = process
         self._host = process.host
         self._server = process.server
-        self._clients = process.clients
-        self._requests = process.requests
-        self._background = process.background
         self._slow: set[EioConnection] = set()
+
+    @property
+    def _clients(self) -> Clients:
+        return self._process.clients
 
     def carry_out(self, effects: Sequence[Effect[EioPacket]]) -> None:
         """Do what dispatched entries ask for; whatever takes time, in tasks."""
@@ -47,20 +48,22 @@ class Effects:
                 case RoomChanged():
                     self._change_room(effect)
                 case Disconnected():
-                    self._background.start(self._disconnect(effect.connection))
+                    self._process.background.start(self._disconnect(effect.connection))
                 case TakenOver():
-                    self._background.start(self._hand_over(effect))
+                    self._process.background.start(self._hand_over(effect))
                 case SessionReplaced():
                     self._replace_session(effect.connection)
                 case SessionWanted():
-                    self._background.start(self._answer(effect))
+                    self._process.background.start(self._answer(effect))
                 case Overflowed() if effect.connection not in self._slow:  # else for each packet of a batch
                     self._slow.add(effect.connection)
-                    self._background.start(self._close_slow(effect.connection))
+                    self._process.background.start(self._close_slow(effect.connection))
                 case SessionAnswer():
-                    self._requests.answer(effect.request_id, effect.data)
+                    self._process.requests.answer(effect.request_id, effect.data)
                 case Acknowledgement():
-                    self._background.start(self._requests.acknowledge(effect.request_id, effect.args))
+                    self._process.background.start(
+                        self._process.requests.acknowledge(effect.request_id, effect.args)
+                    )
                 case _:
                     pass  # a Release is for the runtime itself
 
@@ -82,9 +85,11 @@ class Effects:
         for client in self._clients.all():
             if client.connection.phase is not Phase.ENDED:
                 self._process.runtime.dispatcher.end(client.connection)
-                self._background.start(self._process.sessions.save_quietly(client, HolderState.CLOSING))
+                self._process.background.start(
+                    self._process.sessions.save_quietly(client, HolderState.CLOSING)
+                )
         for transport in self._clients.transports():
-            self._background.start(self._host.abort(transport))
+            self._process.background.start(self._host.abort(transport))
 
     def evict(self, client: Client) -> None:
         """The session of a client belongs to another connection now: end this one, quietly.
@@ -96,7 +101,7 @@ class Effects:
         was_live = connection.phase is Phase.LIVE
         self._process.runtime.dispatcher.end(connection)
         if was_live:
-            self._background.start(self._host.abort(connection.transport))
+            self._process.background.start(self._host.abort(connection.transport))
         # A held one is seen out by the gate, when the application has answered.
 
     def _change_room(self, effect: RoomChanged[EioPacket]) -> None:
@@ -153,7 +158,7 @@ class Effects:
     def _overflowed(self, connection: EioConnection) -> None:
         if connection not in self._slow:  # once, and not for each packet of a batch
             self._slow.add(connection)
-            self._background.start(self._close_slow(connection))
+            self._process.background.start(self._close_slow(connection))
 
     async def _close_slow(self, connection: EioConnection) -> None:
         self._process.runtime.tally.counts["client.slow"] += 1

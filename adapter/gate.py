@@ -24,7 +24,7 @@ from typing import Any
 from weakref import WeakSet
 
 from adapter import seams
-from adapter.clients import Client
+from adapter.clients import Client, Clients
 from adapter.guesses import Guesses
 from adapter.handlers import handling
 from adapter.process import Process
@@ -62,7 +62,6 @@ class Gate:
         self._process = process
         self._host = process.host
         self._server = server
-        self._clients = process.clients
         self._identity = identity
         self._wants_offsets = wants_offsets
         self.guesses = Guesses()
@@ -73,6 +72,17 @@ class Gate:
         self._send_packet = self._host.hook(seams.SEND_PACKET, self.send_packet)
         self._transport_closed = self._host.hook(seams.TRANSPORT_CLOSED, self.handle_transport_closed)
         self._host.surround(seams.TRIGGER_EVENT, self._around_handler)
+
+    @property
+    def _clients(self) -> Clients:
+        return self._process.clients
+
+    def renew(self) -> None:
+        """In a forked child: nobody is here."""
+        self.outcomes.clear()
+        self.guesses = Guesses()
+        self._connecting.clear()
+        self._admitted.clear()
 
     def take_admitted(self, transport: str, namespace: str) -> Client | None:
         """The client that is being let in on a transport, once: `pre_connect` gives it its sid."""
@@ -151,8 +161,8 @@ class Gate:
         socket = seams.socket_of(self._server, eio_sid)
         if socket is not None and any(client.owned for client in away):
             seams.clear_queue(socket)  # they will be replayed: none may share a payload with CLOSE
-            seams.give_up(socket)
-        work = self._process.background.start(self._see_off(eio_sid, reason, away))
+            self._host.give_up(socket)
+        work = self._process.background.start(self._see_off(eio_sid, reason, away), awaited=True)
         await asyncio.shield(work)  # a web server that stops may cancel us, but not what remains to be done
 
     async def _see_off(self, eio_sid: str, reason: Sequence[str], away: Sequence[Client]) -> None:
@@ -272,7 +282,7 @@ class Gate:
     async def _settle(self, client: Client) -> None:
         """The application has been asked: let the client go live, or see it out."""
         connection = client.connection
-        if not self._server.manager.is_connected(connection.sid, connection.namespace):
+        if client.leaving or not self._server.manager.is_connected(connection.sid, connection.namespace):
             return  # refused, or disconnected meanwhile
         if client.held and connection.connect_sent and await self._save_first(client) and client.held:
             connection.go_live()

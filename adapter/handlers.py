@@ -3,19 +3,21 @@
 1. What a connect or disconnect handler does to its own client counts as done to it, although that is not
    connected: such a handler runs "for" its client.
 2. A client that sends an event named "connect" or "disconnect" does not get to run these handlers.
-3. A disconnect handler that raises is logged, and its client's sid is freed all the same.
+3. A disconnect handler runs once for a client, even if two threads are at its end.
+4. A disconnect handler that raises is logged, and its client's sid is freed all the same.
 """
 
 import logging
+import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
 from adapter.clients import Client, Clients
-from recovery.core.connection import Phase
+from recovery.core.connection import Connection, Phase
 
-__all__ = ["handled_connect", "handled_disconnect", "handling"]
+__all__ = ["Ending", "ending", "handled_connect", "handled_disconnect", "handling", "is_another", "missed"]
 
 logger = logging.getLogger("recovery.gate")
 
@@ -24,6 +26,14 @@ handled_disconnect: ContextVar[Client | None] = ContextVar("handled_disconnect",
 
 handled_connect: ContextVar[Client | None] = ContextVar("handled_connect", default=None)
 """The client whose connect handler is running."""
+
+Ending = tuple[str, str, str]
+
+ending: ContextVar[Ending | None] = ContextVar("ending", default=None)
+"""The namespace, sid and transport whose end this thread is at. The sid may be another transport's by now."""
+
+missed: ContextVar[tuple[str, str] | None] = ContextVar("missed", default=None)
+"""The namespace and sid of a client to whose end this thread came too late: another one has seen to it."""
 
 
 @contextmanager
@@ -37,12 +47,31 @@ def handling(clients: Clients, event: Any, namespace: str, sid: str) -> Generato
         client = clients.find(namespace, sid)
         with _for(client, handled_connect):
             yield client is None or client.asking
+    elif event == "disconnect" and missed.get() == (namespace, sid):
+        yield False
     elif event == "disconnect":
         client = clients.find(namespace, sid)
         with _for(client, handled_disconnect), _logging_errors(sid):
-            yield client is None or client.connection.phase is not Phase.LIVE
+            yield client is None or (client.connection.phase is not Phase.LIVE and _first(client))
     else:
         yield True
+
+
+_farewell = threading.Lock()
+
+
+def _first(client: Client) -> bool:
+    with _farewell:
+        first, client.seen_off = not client.seen_off, True
+    return first
+
+
+def is_another(connection: Connection[Any]) -> bool:
+    """Whether the end at which this thread is was that of an earlier connection with the same sid."""
+    end = ending.get()
+    if end is None or end[:2] != (connection.namespace, connection.sid):
+        return False
+    return end[2] != connection.transport
 
 
 @contextmanager

@@ -34,12 +34,15 @@ class Host(Protocol):
     Attributes:
         server: None in a process that only emits.
         base: the manager that ours inherits from.
-        tables: to be held while python-socketio's tables are changed.
     """
 
     server: Any  # python-socketio ships no types
     base: Any
-    tables: AbstractContextManager[Any]
+
+    @property
+    def tables(self) -> AbstractContextManager[Any, bool | None]:
+        """To be held while python-socketio's tables are changed, and never while waiting."""
+        ...
 
     def take(self, server: Any) -> None:
         """Take the server, and prepare its WebSockets.
@@ -67,6 +70,9 @@ class Host(Protocol):
         """Call a method that our manager overrides, as its base class has it; one that does not wait."""
         ...
 
+    def give_up(self, socket: Any) -> None:
+        """End a WebSocket on which sending hangs."""
+
     async def abort(self, eio_sid: str) -> None:
         """Close a transport at once, as if the network had; returns when its handlers have finished."""
 
@@ -90,7 +96,7 @@ class AsyncHost:
     def __init__(self, manager: Any) -> None:
         self.server: Any = None
         self.base: Any = AsyncManager
-        self.tables: AbstractContextManager[Any] = nullcontext()
+        self.tables: AbstractContextManager[Any, bool | None] = nullcontext()  # all is in one loop
         self._manager = manager
 
     def take(self, server: Any) -> None:
@@ -130,6 +136,10 @@ class AsyncHost:
     async def abort(self, eio_sid: str) -> None:
         """Close a transport; see `Host.abort`."""
         await seams.abort(self.server, eio_sid)
+
+    def give_up(self, socket: Any) -> None:
+        """End a WebSocket; see `Host.give_up`."""
+        seams.give_up(socket)
 
     def watch_heartbeat(self, socket: Any, on_ping: Callable[[], None], on_pong: Callable[[], None]) -> None:
         """Watch PING and PONG; between a packet and its note nothing else can happen in one loop."""

@@ -19,6 +19,7 @@ from adapter.effects import Effects
 from adapter.emits import arguments_of, audience_of
 from adapter.expiry import ExpiredHandler
 from adapter.gate import Gate, Identity, Predicate
+from adapter.handlers import is_another
 from adapter.hosts import Host
 from adapter.process import Process
 from adapter.user_sessions import UserSessions
@@ -26,7 +27,7 @@ from recovery.commands import AsyncStore
 from recovery.core.connection import Phase
 from recovery.core.packets import AckRequest
 from recovery.entries import JsonModule, Kind
-from recovery.errors import ConfigurationError, PublishError
+from recovery.errors import ConfigurationError, EncodingError, PublishError
 from recovery.records import Audience, Namespace, Recovery, Room, Sid
 from recovery.rooms import check_rooms
 from recovery.settings import Settings
@@ -99,6 +100,17 @@ class Operations:
         UserSessions(process)
         note_admins(server, self._local_namespaces.add)
 
+    def renew(self, renewed: Callable[[AsyncStore], AsyncStore]) -> None:
+        """In a forked child: begin anew, as another process of the cluster.
+
+        Args:
+            renewed: returns the same store with connections of its own.
+        """
+        self._acknowledgements.renew()
+        self.process.renew(renewed)
+        if self.gate is not None:
+            self.gate.renew()
+
     # What python-socketio calls ------------------------------------------------------------------------
 
     async def pre_connect(self, eio_sid: str, namespace: str) -> str | None:
@@ -144,6 +156,10 @@ class Operations:
             await self.process.follow_stream()
             await runtime.publish(draft)
 
+    def emit_later(self, arguments: Sequence[Any], options: Mapping[str, Any]) -> None:
+        """Emit after whatever was emitted before, where nobody can wait for it, or be told of a failure."""
+        self.process.background.start(self._emit_quietly(arguments, options))
+
     async def can_disconnect(self, sid: str, namespace: str) -> bool:
         """Prepare to disconnect a client after all that was emitted; False if it is not here."""
         client = self.process.clients.find(namespace, sid)
@@ -157,6 +173,7 @@ class Operations:
             await runtime.passed(runtime.dispatcher.published, self._settings.publish_timeout)
         if client is not None and client.connection.phase is Phase.LIVE:
             runtime.dispatcher.end(client.connection)
+            client.leaving = True
             try:
                 await self._end_session(client)
             except PublishError:  # its session may go on, but not on this connection, which gets nothing more
@@ -171,15 +188,28 @@ class Operations:
         if not seams.knows(self._manager, sid, namespace):
             return None  # its transport closed while its connect handler ran, which now refuses it
         client = self.process.clients.find(namespace, sid)
+        if client is not None and is_another(client.connection):
+            return None
         if client is not None and client.connection.phase is Phase.LIVE:
             self.process.runtime.dispatcher.end(client.connection)
             client.ending = self.process.background.start(self._end_quietly(client))
-        eio_sid: str | None = self._host.base.pre_disconnect(self._manager, sid, namespace)
+        eio_sid: str | None
+        if client is not None and client.parting:
+            eio_sid = self._manager.eio_sid_from_sid(sid, namespace)
+        else:
+            eio_sid = self._host.base.pre_disconnect(self._manager, sid, namespace)
+        if client is not None:
+            client.parting += 1
         return eio_sid
 
     async def disconnect(self, sid: str, namespace: str, **kwargs: Any) -> None:
         """Remove a client from the tables, after its disconnect handler, or after it was refused."""
         client = self.process.clients.find(namespace, sid)
+        if (
+            client is not None and client.parting > 1
+        ):  # another thread is at it, and its handler may still run
+            client.parting -= 1
+            return
         if client is not None and client.connection.phase is Phase.HELD and self.gate is not None:
             self.gate.note_refusal(client)
         if client is not None and client.ending is not None:
@@ -274,6 +304,12 @@ class Operations:
         """End the session of a client on another server, on its way there, or away: the stream tells it."""
         runtime = self.process.runtime
         await runtime.publish(runtime.drafts.disconnect(Namespace(namespace), Audience((Sid(sid),))))
+
+    async def _emit_quietly(self, arguments: Sequence[Any], options: Mapping[str, Any]) -> None:
+        try:
+            await self.emit(*arguments, **options)
+        except (PublishError, EncodingError) as exc:
+            logger.warning("a packet is lost: %s", exc, extra={"event": "publish.failed"})
 
     def _check_callback(self, target: Any) -> None:
         if self._host.server is None:

@@ -59,9 +59,6 @@ class Process:
     ) -> None:
         self.settings = settings
         self.host = host
-        self.clients = Clients()
-        self.requests = Requests(host)
-        self.background = Background()
         self.server: Any = None  # python-socketio ships no types
         self.json = json
         self.front_end: FrontEnd[EioPacket] | None = None
@@ -69,11 +66,22 @@ class Process:
         self.session_expired: ExpiredHandler | None = None
         self._store = store
         self._ack_id = ack_id
+        self._begin()
+
+    def _begin(self) -> None:
+        self.clients = Clients()
+        self.requests = Requests(self.host)
+        self.background = Background()
+        self.closed = False
         self._runtime: Runtime[EioPacket] | None = None
         self._sessions: Sessions | None = None
         self._checkpoints: asyncio.Task[Any] | None = None
         self._expiry: asyncio.Task[Any] | None = None
-        self.closed = False
+
+    def renew(self, renewed: Callable[[AsyncStore], AsyncStore]) -> None:
+        """In a forked child: begin anew; see `adapter.operations.Operations.renew`."""
+        self._store = renewed(self._store)
+        self._begin()
 
     @property
     def runtime(self) -> Runtime[EioPacket]:
@@ -129,6 +137,14 @@ class Process:
         if client.held and client.connection.recovery.recovered:
             return handled_connect.get() is not client
         return client.connection.phase is Phase.ENDED and handled_disconnect.get() is not client
+
+    def handles(self, sid: str, namespace: str) -> bool:
+        """Whether this is the client whose connect or disconnect handler is running here.
+
+        It sees the client as it was when it began, even if another connection has taken the session since.
+        """
+        client = self.clients.find(namespace, sid)
+        return client is not None and client in (handled_connect.get(), handled_disconnect.get())
 
     async def follow_stream(self) -> None:
         """Begin to read before an emit: a server's own clients get it from the stream, too.

@@ -30,7 +30,7 @@ class UserSessions:
             PublishError: the other servers could not be asked.
         """
         name = Namespace(namespace or "/")
-        if not self._process.is_elsewhere(sid, name):
+        if self._process.handles(sid, name) or not self._process.is_elsewhere(sid, name):
             return await self._stock_get(sid, namespace=namespace)
         runtime = self._process.runtime
         await runtime.start()  # the answer comes through the stream

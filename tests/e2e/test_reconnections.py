@@ -9,6 +9,8 @@ from tests.e2e.cluster import Cluster
 from tests.e2e.conftest import OpenCluster
 from tests.e2e.js_clients import Drop, Upgraded
 
+pytestmark = pytest.mark.colours
+
 WAYS: list[Drop] = ["close", "abrupt", "silent"]
 
 
