@@ -5,6 +5,7 @@ settings and reasons, for threads, gevent and eventlet. What it does is written 
 here threads call that through a portal (`adapter.portal`).
 """
 
+import contextlib
 import inspect
 import threading
 from collections.abc import Callable, Collection, Mapping
@@ -241,8 +242,9 @@ class RecoveryManager(LockedTables):
         """
         if not self._closing.acquire(blocking=False):
             return  # another thread is at it, perhaps the one that waits for this one
-        if self._portal.is_running:
-            self._portal.call(self._operations.close)
+        with contextlib.suppress(PortalClosedError):  # the process ends meanwhile, and closes it
+            if self._portal.is_running:
+                self._portal.call(self._operations.close)
         self._portal.close()
 
     # Inside --------------------------------------------------------------------------------------------
