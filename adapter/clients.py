@@ -31,6 +31,7 @@ class Client:
         parting: how many threads are at its end, each of which calls `Operations.disconnect` at last.
         seen_off: its disconnect handler runs, or has run.
         doomed: the application disconnected it from within its connect handler.
+        flask_session: what was saved last of Flask-SocketIO's session, packed; see `adapter.flask_sessions`.
         gone: done when its disconnect handler has finished and its sid is free.
     """
 
@@ -43,6 +44,7 @@ class Client:
     seen_off: bool = False
     doomed: bool = False
     closed_at: float | None = None
+    flask_session: bytes = b""
     ending: asyncio.Task[None] | None = None
     gone: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, Unpack
 
 from adapter.expiry import ExpiredHandler
+from adapter.flask_queue import refuse_replacement
 from adapter.gate import Identity, Predicate
 from adapter.handlers import missed
 from adapter.operations import Choices, Operations
@@ -77,6 +78,7 @@ class RecoveryManager(LockedTables):
         **settings: Unpack[SettingsOptions],
     ) -> None:
         super().__init__()
+        refuse_replacement(RecoveryManager)
         _refuse_coroutines(identity=identity, wants_offsets=wants_offsets, session_expired=session_expired)
         choices = Choices(
             write_only=write_only,

@@ -99,6 +99,8 @@ TOUR = (
     "adapter/requests.py",
     "adapter/acknowledgements.py",
     "adapter/admin.py",
+    "adapter/flask_sessions.py",
+    "adapter/flask_queue.py",
     "adapter/handlers.py",
     "adapter/sessions.py",
     "adapter/expiry.py",

@@ -15,13 +15,17 @@ __all__ = [
     "ANNOUNCE",
     "ASGI",
     "DJANGO",
+    "DJANGO_WSGI",
     "FASTAPI",
+    "FLASK",
+    "FLASK_GEVENT",
     "GUNICORN",
     "HOW_TO",
     "ONE_PROCESS",
     "PAGES",
     "RECIPES",
     "SANIC",
+    "THREADED",
     "TORNADO",
     "Recipe",
     "commands_on",
@@ -46,6 +50,7 @@ class Recipe:
         package: what must be installed; tests are skipped without it. Two are not in the extra ``dev``:
             Sanic brings another event loop, which uvicorn would run on, and Litestar a plugin of pytest.
         leftover: what the framework itself complains of at exit, with a stock server, too.
+        changes: what the page says has to be changed in a file of another page: its name, old and new text.
     """
 
     page: str
@@ -53,9 +58,11 @@ class Recipe:
     command: str
     package: str
     leftover: str = ""
+    changes: tuple[tuple[str, str, str], ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.command.split()[0]}-{self.package}"
+        program = next(word for word in self.command.split() if "=" not in word)
+        return f"{program}-{self.package}"
 
     def prepare(self, site: Site) -> None:
         """Put the files of the page into a site; skip the test if the framework is not installed."""
@@ -64,6 +71,8 @@ class Recipe:
         if self.package == "django":
             site.run("django-admin startproject mysite .")
         site.add(*self.files)
+        for change in self.changes:
+            site.replace(*change)
 
     def complaints(self, process: Process) -> list[str]:
         """What a process has complained of, and the framework has not."""
@@ -129,6 +138,27 @@ SANIC = Recipe(
     package="sanic",
     leftover="Task was destroyed but it is pending!",
 )
+_GEVENT = "-k geventwebsocket.gunicorn.workers.GeventWebSocketWorker -w 2 -b 127.0.0.1:8000"
+FLASK = Recipe(
+    page="serve-with-flask-socketio.md",
+    files=("flask_app.py", "gunicorn.conf.py"),
+    command="gunicorn -w 2 --threads 100 -b 127.0.0.1:8000 flask_app:app",
+    package="flask_socketio",
+)
+FLASK_GEVENT = Recipe(
+    page="serve-with-flask-socketio.md",
+    files=("flask_app.py", "gunicorn.conf.py"),
+    command=f"ASYNC_MODE=gevent gunicorn {_GEVENT} flask_app:app",
+    package="geventwebsocket",
+)
+DJANGO_WSGI = Recipe(
+    page="serve-with-django.md",
+    files=("realtime_wsgi.py", "mysite/wsgi.py", "gunicorn.conf.py"),
+    command="gunicorn -w 2 --threads 100 -b 127.0.0.1:8000 mysite.wsgi:application",
+    package="django",
+    changes=(("gunicorn.conf.py", "from flask_app import", "from realtime_wsgi import"),),
+)
+THREADED = [FLASK, FLASK_GEVENT, DJANGO_WSGI]
 ADMIN = Recipe(
     page="use-the-admin-ui.md",
     files=("admin_app.py",),
@@ -142,4 +172,4 @@ ANNOUNCE = Recipe(
     package="adapter",
 )
 ONE_PROCESS = [AIOHTTP, TORNADO, SANIC]
-RECIPES = [*ASGI, *ONE_PROCESS, ADMIN, ANNOUNCE]
+RECIPES = [*ASGI, *THREADED, *ONE_PROCESS, ADMIN, ANNOUNCE]

@@ -44,16 +44,16 @@ async def test_it_changes_the_rooms_of_a_client_that_is_connected_elsewhere(
     await manager.close()
 
 
-@pytest.mark.parametrize(
-    ("misuse", "error"),
-    [
-        (lambda manager: manager.emit("a", to="b", callback=print), RuntimeError),
-        (lambda manager: manager.set_server(None), ConfigurationError),
-        (lambda manager: manager.recovery("a"), KeyError),
-    ],
-)
+MISUSES: list[tuple[Callable[[AsyncRecoveryManager], Any], type[Exception]]] = [
+    (lambda manager: manager.emit("a", to="b", callback=print), RuntimeError),
+    (lambda manager: manager.set_server(None), ConfigurationError),
+    (lambda manager: manager.recovery("a"), KeyError),
+]
+
+
+@pytest.mark.parametrize(("misuse", "error"), MISUSES)
 async def test_what_it_cannot_do_is_an_error(
-    misuse: Callable[[Any], Any], error: type[Exception], valkey_url: str
+    misuse: Callable[[AsyncRecoveryManager], Any], error: type[Exception], valkey_url: str
 ) -> None:
     manager = AsyncRecoveryManager(valkey_url, write_only=True)
     with pytest.raises(error):

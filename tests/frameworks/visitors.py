@@ -1,7 +1,7 @@
 """JavaScript clients that visit an application of the documentation, and what each of them has to see."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from tests.e2e.js_clients import Connected, JsClient, JsClients, Refused
 from tests.frameworks.serving import Process
@@ -12,6 +12,12 @@ SECONDS = 20.0
 """For one step of a client, on a busy machine."""
 
 
+class Place(Protocol):
+    """Where clients connect to."""
+
+    url: str
+
+
 class Visitors:
     """The clients of one test. You must call `leave` at the end."""
 
@@ -19,7 +25,7 @@ class Visitors:
         self._clients = clients
         self._mine: list[JsClient] = []
 
-    async def client(self, process: Process, **options: Any) -> JsClient:
+    async def client(self, process: Place, **options: Any) -> JsClient:
         """A client that is connected, by WebSocket unless told otherwise."""
         client = await self._clients.open(process.url, **options)
         self._mine.append(client)
