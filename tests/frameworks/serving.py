@@ -60,7 +60,8 @@ class Process:
         self.url = f"http://127.0.0.1:{port}"
         self.port = port
         self._folder = folder
-        self._command = _program(command.replace(_PORT_ON_PAGES, str(port)))
+        self._settings, words = _settings(command.replace(_PORT_ON_PAGES, str(port)))
+        self._command = _program(words)
         self._output = tempfile.NamedTemporaryFile(prefix="site-", suffix=".log")  # noqa: SIM115 - until kill
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -77,6 +78,7 @@ class Process:
             "PYTHONPATH": os.pathsep.join([str(ROOT), str(self._folder)]),
             "PYTHONWARNINGS": "default::RuntimeWarning,default::ResourceWarning",
             "PYTHONUNBUFFERED": "1",
+            **self._settings,
             "GUNICORN_CMD_ARGS": "--no-control-socket",  # or all share one, in the user's home
         }
         self._process = subprocess.Popen(
@@ -164,7 +166,7 @@ class Site:
         """Run a command among the files, until it ends."""
         self._files.mkdir(exist_ok=True)
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"}
-        subprocess.run(_program(command), cwd=self._files, env=environment, check=True)
+        subprocess.run(_program(shlex.split(command)), cwd=self._files, env=environment, check=True)
 
     async def serve(self, command: str, *, port: int | None = None) -> Process:
         """Run a command of a page until the end of the test.
@@ -191,9 +193,19 @@ class Site:
             process.kill()
 
 
-def _program(command: str) -> list[str]:
+def _settings(command: str) -> tuple[dict[str, str], list[str]]:
+    """The variables that a command sets (``ASYNC_MODE=gevent gunicorn ...``), and its other words."""
+    words = shlex.split(command)
+    settings: dict[str, str] = {}
+    while "=" in words[0]:
+        name, _, value = words.pop(0).partition("=")
+        settings[name] = value
+    return settings, words
+
+
+def _program(words: list[str]) -> list[str]:
     """The words of a command, with the programs of this Python's environment."""
-    program, *arguments = shlex.split(command)
+    program, *arguments = words
     if program == "python":
         return [sys.executable, *arguments]
     beside = shutil.which(program, path=str(Path(sys.executable).parent))

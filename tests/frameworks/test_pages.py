@@ -9,9 +9,9 @@ from tests.docs.pages import Block, blocks
 from tests.frameworks.recipes import HOW_TO, PAGES, RECIPES, Recipe, commands_on
 from tests.frameworks.serving import EXAMPLES
 
-_FILES = [block for page in PAGES for block in blocks(page) if block.language == "python"]
+_FILES = [block for page in PAGES for block in blocks(page) if block.language == "python" and block.name]
 _COMMANDS = [line for page in PAGES for line in commands_on(page)]
-_MODULES = {"gunicorn": "gunicorn", "uvicorn-worker": "uvicorn_worker", "flask-socketio": "flask_socketio"}
+_MODULES = {"gevent-websocket": "geventwebsocket"}
 _IN_AN_ENVIRONMENT_OF_THEIR_OWN = {"sanic"}  # it changes the loop that uvicorn runs on
 
 
@@ -38,5 +38,5 @@ def test_a_recipe_is_that_of_its_page(recipe: Recipe) -> None:
 @pytest.mark.parametrize("line", [line for line in _COMMANDS if line.startswith("pip install ")])
 def test_what_a_page_installs_is_what_tests_run_with(line: str) -> None:
     for package in shlex.split(line)[2:]:
-        module = _MODULES.get(package, package)
+        module = _MODULES.get(package, package.replace("-", "_"))
         assert importlib.util.find_spec(module) or package in _IN_AN_ENVIRONMENT_OF_THEIR_OWN

@@ -1,17 +1,18 @@
 """What web servers do when they are stopped loses nothing: no packet, no session, and no word at exit."""
 
 import signal
+from dataclasses import replace
 
 import pytest
 
 from tests.e2e.js_clients import Connected
-from tests.frameworks.recipes import AIOHTTP, FASTAPI, GUNICORN, ONE_PROCESS, TORNADO, Recipe
+from tests.frameworks.recipes import AIOHTTP, FASTAPI, FLASK, GUNICORN, ONE_PROCESS, THREADED, TORNADO, Recipe
 from tests.frameworks.serving import Site
 from tests.frameworks.traffic import assert_nothing_lost, flows, traffic
 from tests.frameworks.visitors import Visitors, come_back, publish
 
 
-@pytest.mark.parametrize("recipe", [FASTAPI, GUNICORN, *ONE_PROCESS], ids=str)
+@pytest.mark.parametrize("recipe", [FASTAPI, GUNICORN, *ONE_PROCESS, *THREADED], ids=str)
 async def test_a_rolling_restart_loses_nothing(
     recipe: Recipe, site: Site, visitors: Visitors, valkey_url: str
 ) -> None:
@@ -29,7 +30,7 @@ async def test_a_rolling_restart_loses_nothing(
     assert all(len(client.all(Connected)) > 1 for client in clients)
 
 
-@pytest.mark.parametrize("recipe", [FASTAPI, GUNICORN], ids=str)
+@pytest.mark.parametrize("recipe", [FASTAPI, GUNICORN, *THREADED], ids=str)
 async def test_workers_that_are_replaced_lose_nothing(
     recipe: Recipe, site: Site, visitors: Visitors, valkey_url: str
 ) -> None:
@@ -48,22 +49,30 @@ async def test_workers_that_are_replaced_lose_nothing(
     assert recipe.complaints(process) == []
 
 
-CARELESS = {
-    AIOHTTP: {"app.on_shutdown.append(close_manager)\n": "", "port=8000": "port=8000, shutdown_timeout=1"},
-    TORNADO: {"    await manager.close()\n": ""},
-    FASTAPI: {"    await manager.close()\n": ""},
-}
-"""How to make the manager not be closed. aiohttp waits for its connections then, for a minute by default."""
+_CLOSE = "    await manager.close()\n"
+CARELESS = [
+    replace(
+        AIOHTTP,  # it waits for its connections then, for a minute by default
+        changes=(
+            ("aiohttp_app.py", "app.on_shutdown.append(close_manager)\n", ""),
+            ("aiohttp_app.py", "port=8000", "port=8000, shutdown_timeout=1"),
+        ),
+    ),
+    replace(TORNADO, changes=(("tornado_app.py", _CLOSE, ""),)),
+    replace(FASTAPI, changes=(("realtime.py", _CLOSE, ""),)),
+    replace(
+        FLASK,  # gunicorn waits, too, for half a minute by default
+        changes=(("gunicorn.conf.py", "def post_worker_init", "graceful_timeout = 2\n\n\ndef not_called"),),
+    ),
+]
 
 
 @pytest.mark.parametrize("recipe", CARELESS, ids=str)
 async def test_a_server_that_does_not_close_the_manager_ends_all_the_same_and_loses_nothing(
     recipe: Recipe, site: Site, visitors: Visitors, valkey_url: str
 ) -> None:
-    """The event loop ends under whatever still runs, and cancels it."""
+    """An event loop ends under whatever still runs, and cancels it; a worker of gunicorn is killed."""
     recipe.prepare(site)
-    for old, new in CARELESS[recipe].items():
-        site.replace(recipe.files[0], old, new)
     processes = [await site.serve(recipe.command) for _ in range(2)]
     clients = await visitors.travellers(processes, 5)
     async with traffic(valkey_url, clients[0]) as published:
