@@ -38,13 +38,16 @@ class Served:
         self.manager = RecoveryManager("memory://")
         socketio: Any = library.SocketIO(flask, async_mode="threading", client_manager=self.manager)
         for namespace in ("/", "/chat"):
-            socketio.on("connect", namespace=namespace)(lambda _auth=None: None)
+            socketio.on("connect", namespace=namespace)(self.connect)
             socketio.on("count", namespace=namespace)(self.count)
             socketio.on("spoil", namespace=namespace)(self.spoil)
         self._server = make_server("127.0.0.1", 0, flask, threaded=True, request_handler=Quiet)
         self._thread = threading.Thread(target=self._server.serve_forever)
         self._thread.start()
         self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def connect(self, auth: Any = None) -> None:
+        pass
 
     def count(self) -> int:
         session["count"] = session.get("count", 0) + 1
