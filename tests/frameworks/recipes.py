@@ -13,7 +13,9 @@ __all__ = [
     "ADMIN",
     "AIOHTTP",
     "ANNOUNCE",
+    "ANNOUNCE_SYNC",
     "ASGI",
+    "CELERY",
     "DJANGO",
     "DJANGO_WSGI",
     "FASTAPI",
@@ -47,8 +49,9 @@ class Recipe:
         page: file name of the page.
         files: of that page, or of one that it names.
         command: a line of the page.
-        package: what must be installed; tests are skipped without it. Two are not in the extra ``dev``:
-            Sanic brings another event loop, which uvicorn would run on, and Litestar a plugin of pytest.
+        package: what must be installed; tests are skipped without it. Three are not in the extra ``dev``:
+            Sanic brings another event loop, which uvicorn would run on, Litestar a plugin of pytest, and
+            Celery wants older releases of others.
         leftover: what the framework itself complains of at exit, with a stock server, too.
         changes: what the page says has to be changed in a file of another page: its name, old and new text.
     """
@@ -139,6 +142,19 @@ SANIC = Recipe(
     leftover="Task was destroyed but it is pending!",
 )
 _GEVENT = "-k geventwebsocket.gunicorn.workers.GeventWebSocketWorker -w 2 -b 127.0.0.1:8000"
+ANNOUNCE_SYNC = Recipe(
+    page="emit-from-another-process.md",
+    files=("announce_sync.py",),
+    command='python announce_sync.py "read all about it"',
+    package="adapter",
+)
+CELERY = Recipe(
+    page="emit-from-another-process.md",
+    files=("tasks.py",),
+    command="celery -A tasks worker",
+    package="celery",
+    leftover="SecurityWarning",  # it does not like to be run by root
+)
 FLASK = Recipe(
     page="serve-with-flask-socketio.md",
     files=("flask_app.py", "gunicorn.conf.py"),
@@ -172,4 +188,4 @@ ANNOUNCE = Recipe(
     package="adapter",
 )
 ONE_PROCESS = [AIOHTTP, TORNADO, SANIC]
-RECIPES = [*ASGI, *THREADED, *ONE_PROCESS, ADMIN, ANNOUNCE]
+RECIPES = [*ASGI, *THREADED, *ONE_PROCESS, ADMIN, ANNOUNCE, ANNOUNCE_SYNC, CELERY]

@@ -71,8 +71,8 @@ class Process:
         assert self._process is not None, "it was started"
         return self._process.pid
 
-    async def start(self) -> None:
-        """Run the command, and wait until Socket.IO answers."""
+    async def start(self, *, serves: bool = True) -> None:
+        """Run the command, and wait until Socket.IO answers, if it serves that."""
         environment = {
             **os.environ,
             "PYTHONPATH": os.pathsep.join([str(ROOT), str(self._folder)]),
@@ -90,7 +90,8 @@ class Process:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        await async_wait_until(self._answers, timeout=_START_SECONDS, what=f"{self._command} answers")
+        if serves:
+            await async_wait_until(self._answers, timeout=_START_SECONDS, what=f"{self._command} answers")
 
     async def _answers(self) -> bool:
         """Whether Socket.IO refuses what is no request of its protocol: only a server that is ready does."""
@@ -150,10 +151,13 @@ class Site:
     def add(self, *names: str) -> None:
         """Take over files of the examples."""
         for name in names:
-            text = (EXAMPLES / name).read_text(encoding="utf-8")
-            path = self._files / name
-            path.parent.mkdir(exist_ok=True, parents=True)
-            path.write_text(text.replace(_STORE_ON_PAGES, self._store_url), encoding="utf-8")
+            self.write(name, (EXAMPLES / name).read_text(encoding="utf-8"))
+
+    def write(self, name: str, text: str) -> None:
+        """Put a file among the others."""
+        path = self._files / name
+        path.parent.mkdir(exist_ok=True, parents=True)
+        path.write_text(text.replace(_STORE_ON_PAGES, self._store_url), encoding="utf-8")
 
     def replace(self, name: str, old: str, new: str) -> None:
         """Change a file, for a test of what happens without what is on the page."""
@@ -168,12 +172,13 @@ class Site:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"}
         subprocess.run(_program(shlex.split(command)), cwd=self._files, env=environment, check=True)
 
-    async def serve(self, command: str, *, port: int | None = None) -> Process:
+    async def serve(self, command: str, *, port: int | None = None, serves: bool = True) -> Process:
         """Run a command of a page until the end of the test.
 
         Args:
             command: as on the page.
             port: where it listens; None for any.
+            serves: whether it serves Socket.IO, or does something else.
         """
         port = port or free_port()
         folder = self._folder / str(port)
@@ -183,7 +188,7 @@ class Site:
             path.write_text(text.replace(_PORT_ON_PAGES, str(port)), encoding="utf-8")
         process = Process(folder, command, port=port)
         self.processes.append(process)
-        await process.start()
+        await process.start(serves=serves)
         return process
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ from tests.frameworks.serving import EXAMPLES
 _FILES = [block for page in PAGES for block in blocks(page) if block.language == "python" and block.name]
 _COMMANDS = [line for page in PAGES for line in commands_on(page)]
 _MODULES = {"gevent-websocket": "geventwebsocket"}
-_IN_AN_ENVIRONMENT_OF_THEIR_OWN = {"sanic"}  # it changes the loop that uvicorn runs on
+_IN_AN_ENVIRONMENT_OF_THEIR_OWN = {"celery", "sanic"}  # `Recipe.package` says why
 
 
 @pytest.mark.parametrize("block", _FILES, ids=lambda block: block.name)
