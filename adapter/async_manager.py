@@ -155,7 +155,11 @@ class AsyncRecoveryManager(AsyncManager):
         )
 
     async def can_disconnect(self, sid: str, namespace: str) -> bool:
-        """Prepare to disconnect a client after all that was emitted; False if it is not here."""
+        """End a client's session, and prepare to disconnect it after all that was emitted.
+
+        When it returns, the session cannot be recovered. False if there is nothing to disconnect: the client
+        is not here, or is to be disconnected when its connect handler returns.
+        """
         return await self._operations.can_disconnect(sid, namespace)
 
     def pre_disconnect(self, sid: str, namespace: str) -> str | None:

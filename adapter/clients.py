@@ -30,7 +30,8 @@ class Client:
         leaving: the application disconnects it, and has said so to the store already.
         parting: how many threads are at its end, each of which calls `Operations.disconnect` at last.
         seen_off: its disconnect handler runs, or has run.
-        doomed: the application disconnected it from within its connect handler.
+        doomed: the application disconnected it while its connect handler ran: its session has ended, and it
+            is let in only to be sent away.
         flask_session: what was saved last of Flask-SocketIO's session, packed; see `adapter.flask_sessions`.
         gone: done when its disconnect handler has finished and its sid is free.
     """
@@ -52,6 +53,11 @@ class Client:
     def owned(self) -> bool:
         """Whether the store has a session under this connection's claim."""
         return self.saved or self.connection.recovery.recovered
+
+    @property
+    def kept(self) -> bool:
+        """Whether its session is in the store to stay."""
+        return self.saved and not self.doomed
 
     @property
     def held(self) -> bool:

@@ -7,8 +7,10 @@ in ours. `PoliteEventLoop` puts that right.
 """
 
 import asyncio
+import os
 import selectors
 import sys
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -87,10 +89,12 @@ class PoliteSelector(selectors.BaseSelector):
     """A selector that says that our loop is not running while it waits, because then other greenlets run.
 
     They get back what they had: the loop that is running for them, and hooks for asynchronous generators.
+    In a forked child it waits for ever: the loop's sockets are the parent's.
     """
 
     def __init__(self, selector: selectors.BaseSelector) -> None:
         self._selector = selector
+        self._process = os.getpid()
         self._others = _Running()
 
     def enter(self) -> None:
@@ -110,6 +114,8 @@ class PoliteSelector(selectors.BaseSelector):
             return self._selector.select(timeout)
         finally:
             self._others = _Running()
+            if os.getpid() != self._process:  # a fork copies greenlets, unlike threads, and they go on
+                threading.Event().wait()
             ours.restore()
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:

@@ -95,7 +95,7 @@ class RecoveryManager(LockedTables):
         store = open_async_store(
             url, stream_name=self.settings.stream_name, session_key_prefix=self.settings.session_key_prefix
         )
-        self._portal = Portal(self._spawn, self._forked)
+        self._portal = Portal(self._spawn, forked=self._forked, last=self._let_go)
         self._host = SyncHost(self, self._portal)
         self._operations = Operations(self, self._host, store, self.settings, choices, self.json)
         self._closing = threading.Lock()
@@ -166,7 +166,11 @@ class RecoveryManager(LockedTables):
             self._call(self._operations.emit, *arguments, **options)
 
     def can_disconnect(self, sid: str, namespace: str) -> bool:
-        """Prepare to disconnect a client after all that was emitted; False if it is not here."""
+        """End a client's session, and prepare to disconnect it after all that was emitted.
+
+        When it returns, the session cannot be recovered. False if there is nothing to disconnect: the client
+        is not here, or is to be disconnected when its connect handler returns.
+        """
         return bool(self._keep_house("can_disconnect", sid, namespace))
 
     def pre_disconnect(self, sid: str, namespace: str) -> str | None:
@@ -276,6 +280,10 @@ class RecoveryManager(LockedTables):
         self.tables.forget()
         self._closing = threading.Lock()
         self._operations.renew(renewed)
+
+    async def _let_go(self) -> None:
+        """The process ends without a word to us: leave no open connection behind, which Python would tell."""
+        await self._operations.process.let_go()
 
     def _shutdown(self) -> None:
         """In place of `Server.shutdown`: ends what is ours, too."""

@@ -22,7 +22,7 @@ import contextlib
 import os
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextvars import Context, ContextVar, copy_context
 from functools import partial
 from inspect import isawaitable
@@ -58,11 +58,19 @@ class Portal:
     Args:
         spawn: runs a function in a thread of its own, whatever a thread is to the server.
         forked: called in a forked child, in which nothing of the loop is left, before anything else.
+        last: run at the end of the loop, when all its tasks have ended.
     """
 
-    def __init__(self, spawn: Callable[[Function], Any], forked: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        spawn: Callable[[Function], Any],
+        *,
+        forked: Callable[[], None],
+        last: Callable[[], Awaitable[None]],
+    ) -> None:
         self._spawn = spawn
         self._forked = forked
+        self._last = last
         self._lock = threading.RLock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -167,9 +175,17 @@ class Portal:
             loop.run_forever()
         finally:
             self._closed = True
-            loop.run_until_complete(_end_everything())
-            self._ident = -1
-            loop.close()
+            try:
+                loop.run_until_complete(self._end())
+            finally:
+                self._ident = -1
+                loop.close()
+
+    async def _end(self) -> None:
+        current = asyncio.current_task()
+        await end_tasks(task for task in asyncio.all_tasks() if task is not current)
+        await self._last()
+        await asyncio.get_running_loop().shutdown_asyncgens()
 
     def _begin(self, caller: "_Caller", function: Function, context: Context) -> None:
         task = asyncio.get_running_loop().create_task(_run(function), context=context)
@@ -304,12 +320,6 @@ def _result(task: asyncio.Task[Any]) -> Any:
     if task.cancelled():
         raise PortalClosedError(begun=True)
     return task.result()
-
-
-async def _end_everything() -> None:
-    current = asyncio.current_task()
-    await end_tasks(task for task in asyncio.all_tasks() if task is not current)
-    await asyncio.get_running_loop().shutdown_asyncgens()
 
 
 _portals: WeakSet[Portal] = WeakSet()

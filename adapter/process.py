@@ -5,6 +5,7 @@ inside the running loop, and after any fork.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -35,6 +36,10 @@ logger = logging.getLogger("recovery.effects")
 
 _PING_INTERVAL = 25.0  # python-engineio's default, for a process without a server
 _PING_TIMEOUT = 20.0
+
+
+_inherited: list[object] = []
+"""What a forked child has of its parent: to collect it would close connections that are the parent's."""
 
 
 class Process:
@@ -80,6 +85,7 @@ class Process:
 
     def renew(self, renewed: Callable[[AsyncStore], AsyncStore]) -> None:
         """In a forked child: begin anew; see `adapter.operations.Operations.renew`."""
+        _inherited.append((self._store, self._runtime, self._sessions, self.background, self.clients))
         self._store = renewed(self._store)
         self._begin()
 
@@ -188,6 +194,15 @@ class Process:
         await asyncio.gather(*(self.host.abort(transport) for transport in transports))
         await self.background.finish(patience=self.settings.publish_timeout)
         await self._runtime.close()
+
+    async def let_go(self) -> None:
+        """Close the connections to the store, and nothing else, if `close` was not called."""
+        if self.closed or self._runtime is None:
+            return
+        self.closed = True
+        # An embedded server is stopped in a thread, which Python does not begin any more; it ends by itself.
+        with contextlib.suppress(RuntimeError):
+            await self._store.close()
 
     def _pings(self) -> tuple[float, float]:
         """Ping interval and ping timeout, in seconds."""

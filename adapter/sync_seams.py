@@ -17,7 +17,7 @@ import threading
 from collections.abc import Callable
 from importlib.metadata import version as _version
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from engineio import packet as eio_packet
 from socketio import Manager
@@ -132,7 +132,8 @@ def abort(server: Any, eio_sid: str) -> None:
         server.eio.sockets.pop(eio_sid, None)  # or a poll that comes later is answered with an internal error
 
 
-_websockets: WeakKeyDictionary[Any, "_WatchedWebSocket"] = WeakKeyDictionary()
+_websockets: WeakKeyDictionary[Any, "ref[_WatchedWebSocket]"] = WeakKeyDictionary()
+"""What carries a socket now. It holds the socket, so a strong reference would keep both."""
 
 
 class _WatchedWebSocket:
@@ -202,7 +203,8 @@ def watch_websockets(server: Any, later: Callable[[float, Callable[[], None]], N
         socket = handler.__self__
 
         def handle(websocket: Any) -> Any:
-            watched = _websockets[socket] = _WatchedWebSocket(websocket, later)
+            watched = _WatchedWebSocket(websocket, later)
+            _websockets[socket] = ref(watched)
             return handler(watched)
 
         return base(handle, *args)
@@ -215,7 +217,8 @@ def give_up(socket: Any) -> None:
 
     python-engineio (4.15.1) waits for its writer without a limit, and the writer for the client.
     """
-    websocket = _websockets.get(socket)
+    known = _websockets.get(socket)
+    websocket = None if known is None else known()
     if websocket is not None and websocket.sending:
         websocket.end()
 

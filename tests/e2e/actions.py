@@ -6,6 +6,9 @@ from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from engineio.async_socket import AsyncSocket
+from engineio.socket import Socket
+
 from recovery.errors import PublishError
 from tests.e2e.colours import Colour, Event
 from tests.e2e.steps import Step
@@ -14,7 +17,16 @@ from tests.e2e.wire import Json, decode, encode
 if TYPE_CHECKING:
     from tests.e2e.apps import App
 
-__all__ = ["StepError", "leftover_tasks", "perform", "residue", "start_flood", "stop_flood", "writers"]
+__all__ = [
+    "StepError",
+    "kept_sockets",
+    "leftover_tasks",
+    "perform",
+    "residue",
+    "start_flood",
+    "stop_flood",
+    "writers",
+]
 
 
 class StepError(Exception):
@@ -119,6 +131,12 @@ def residue(app: "App") -> dict[str, Json]:
         "callbacks": [str(sid) for sid in manager.callbacks],
         "binary_packets": list(app.sio._binary_packet),  # private, but nothing else shows this leak
     }
+
+
+def kept_sockets() -> int:
+    """Return how many Engine.IO sockets are in the memory of this process, open or not."""
+    gc.collect()
+    return sum(isinstance(thing, AsyncSocket | Socket) for thing in gc.get_objects())
 
 
 def writers() -> int:

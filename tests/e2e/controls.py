@@ -112,6 +112,10 @@ class Controls(ABC):
         """Return how many tasks or threads send to WebSockets: one for each that is open, if none hangs."""
         return self.writers()
 
+    async def do_sockets(self) -> int:
+        """Return how many Engine.IO sockets are in memory, open or not."""
+        return actions.kept_sockets()
+
     async def do_flood(self, app: str, **options: Any) -> None:
         """Start to emit numbered packets."""
         actions.start_flood(self.apps[app], **options)

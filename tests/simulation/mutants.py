@@ -123,9 +123,33 @@ MUTANTS = (
     Mutant(
         "own packets are delivered at once",
         "adapter/operations.py",
-        "            await runtime.publish(draft)\n\n    async def can_disconnect",
+        "            await runtime.publish(draft)\n\n    def emit_later",
         "            self._deliver_here(name, args, audience, None)\n"
-        "            await runtime.publish(draft)\n\n    async def can_disconnect",
+        "            await runtime.publish(draft)\n\n    def emit_later",
+    ),
+    Mutant(
+        "a connection that has ended is saved as if it had read on",
+        "recovery/core/saving.py",
+        "position = position if connection.ended_at is None else connection.ended_at",
+        "position = max(position, connection.ended_at or position)",
+    ),
+    Mutant(
+        "a recovered client is let in without the word of the store",
+        "adapter/gate.py",
+        "await self._host.abort(client.connection.transport)\n        return True",
+        "pass\n        return True",
+    ),
+    Mutant(
+        "an epoch that came back with a replica goes on",
+        "recovery/stores/memory_state.py",
+        "if self.epoch == command.stale or self.begun <= command.lost:",
+        "if self.epoch == command.stale:",
+    ),
+    Mutant(
+        "a reader does not look for what its server knows",
+        "recovery/flows/reading.py",
+        "lost = lost or is_lost(known, newest)",
+        "lost = False",
     ),
     Mutant(
         "volatile packets are replayed",

@@ -20,10 +20,18 @@ def _spawn(function: Any) -> None:
     threading.Thread(target=function, name="spawned", daemon=True).start()
 
 
+async def _nothing() -> None:
+    pass
+
+
+def _portal() -> Portal:
+    return Portal(_spawn, forked=lambda: None, last=_nothing)
+
+
 @pytest.fixture
 def portal() -> Iterator[Portal]:
     """A portal that is closed at the end."""
-    opened = Portal(_spawn, lambda: None)
+    opened = _portal()
     yield opened
     opened.close()
     assert not [thread for thread in threading.enumerate() if thread.name == "recovery.portal"]
@@ -178,7 +186,7 @@ def test_what_was_sent_to_a_thread_that_left_is_run_elsewhere(portal: Portal) ->
 
 
 def test_calls_that_wait_when_it_is_closed_end_and_later_ones_too() -> None:
-    portal, errors = Portal(_spawn, lambda: None), []
+    portal, errors = _portal(), []
 
     async def for_ever() -> None:
         waiting.set()
@@ -205,7 +213,7 @@ def test_calls_that_wait_when_it_is_closed_end_and_later_ones_too() -> None:
 
 def test_a_portal_that_was_never_used_has_no_thread() -> None:
     before = threading.active_count()
-    portal = Portal(_spawn, lambda: None)
+    portal = _portal()
     assert threading.active_count() == before
     portal.close()
     with pytest.raises(PortalClosedError):
@@ -237,7 +245,7 @@ def test_many_threads_with_nested_calls_all_come_back(portal: Portal) -> None:
 
 
 def test_a_function_that_outlives_the_portal_is_harmless() -> None:
-    portal, leave = Portal(_spawn, lambda: None), threading.Event()
+    portal, leave = _portal(), threading.Event()
     background = Background()
     portal.call(lambda: bool(background.start(_ignoring_cancellation(portal, leave))))
     portal.close()
