@@ -41,6 +41,7 @@ class Served:
             socketio.on("connect", namespace=namespace)(self.connect)
             socketio.on("count", namespace=namespace)(self.count)
             socketio.on("spoil", namespace=namespace)(self.spoil)
+            socketio.on("ask", namespace=namespace)(self.ask)
         self._server = make_server("127.0.0.1", 0, flask, threaded=True, request_handler=Quiet)
         self._thread = threading.Thread(target=self._server.serve_forever)
         self._thread.start()
@@ -57,6 +58,9 @@ class Served:
 
     def spoil(self) -> None:
         session["connection"] = threading.Lock()
+
+    def ask(self) -> Any:
+        return library.call("question", ("a", 1))
 
     def close(self) -> None:
         self.manager.close()
@@ -105,6 +109,16 @@ async def test_a_fresh_client_has_a_fresh_session(served: Served, visitors: Visi
     assert await first.call("count") == (1,)
     await first.disconnect()
     assert await second.call("count") == (1,)
+
+
+async def test_a_handler_calls_its_client_before_and_after_a_recovery(
+    served: Served, visitors: Visitors
+) -> None:
+    client = await visitors.client(served)
+    assert await client.call("ask") == (["a", 1],)
+    await client.drop()
+    await come_back(client)
+    assert await client.call("ask") == (["a", 1],)
 
 
 def test_the_pages_identity_is_that_of_the_cookie() -> None:
