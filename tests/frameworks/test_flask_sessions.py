@@ -115,10 +115,10 @@ async def test_a_handler_calls_its_client_before_and_after_a_recovery(
     served: Served, visitors: Visitors
 ) -> None:
     client = await visitors.client(served)
-    assert await client.call("ask") == (["a", 1],)
+    assert await client.call("ask") == ("a", 1)
     await client.drop()
     await come_back(client)
-    assert await client.call("ask") == (["a", 1],)
+    assert await client.call("ask") == ("a", 1)
 
 
 def test_the_pages_identity_is_that_of_the_cookie() -> None:

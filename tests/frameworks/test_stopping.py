@@ -6,13 +6,23 @@ from dataclasses import replace
 import pytest
 
 from tests.e2e.js_clients import Connected
-from tests.frameworks.recipes import AIOHTTP, FASTAPI, FLASK, GUNICORN, ONE_PROCESS, THREADED, TORNADO, Recipe
+from tests.frameworks.recipes import (
+    AIOHTTP,
+    FASTAPI,
+    FLASK,
+    FLASK_GEVENT,
+    GUNICORN,
+    ONE_PROCESS,
+    THREADED,
+    TORNADO,
+    Recipe,
+)
 from tests.frameworks.serving import Site
 from tests.frameworks.traffic import assert_nothing_lost, flows, traffic
 from tests.frameworks.visitors import Visitors, come_back, publish
 
 
-@pytest.mark.parametrize("recipe", [FASTAPI, GUNICORN, *ONE_PROCESS, *THREADED], ids=str)
+@pytest.mark.parametrize("recipe", [FASTAPI, GUNICORN, *ONE_PROCESS, FLASK, FLASK_GEVENT], ids=str)
 async def test_a_rolling_restart_loses_nothing(
     recipe: Recipe, site: Site, visitors: Visitors, valkey_url: str
 ) -> None:
