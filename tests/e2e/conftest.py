@@ -46,6 +46,7 @@ CORE_IN_COLOURS = [
     Topology("redis70", 2, "threading"),
     Topology("memory", 1, "gevent"),
     Topology("valkey", 2, "gevent-websocket"),
+    Topology("valkey", 2, "eventlet"),
 ]
 
 

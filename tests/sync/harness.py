@@ -44,6 +44,7 @@ class Client:
         self._server = server
         self._socket: Any = None
         self._sockets: list[Any] = []
+        self._lock = threading.Lock()
         server.clients.append(self)
 
     def connect(self, server: "Server | None" = None) -> "Client":
@@ -56,8 +57,10 @@ class Client:
         """Open a WebSocket, and ask to be let in."""
         self._server = server or self._server
         self.connected.clear()
-        self._socket = websocket.create_connection(self._server.url, timeout=_WAIT)
-        self._sockets.append(self._socket)
+        opened = websocket.create_connection(self._server.url, timeout=_WAIT)
+        self._sockets.append(opened)
+        with self._lock:  # what the old connection has brought is heard, or is not
+            self._socket = opened
         auth = {"pid": self.pid, **({"offset": self.offset} if self.offset else {})} if self.pid else None
         self._socket.recv()  # OPEN
         self._socket.send("40" + (json.dumps(auth) if auth else ""))
@@ -89,8 +92,9 @@ class Client:
     def _listen(self, connection: Any) -> None:
         with contextlib.suppress(OSError, websocket.WebSocketException):
             while frame := connection.recv():
-                if connection is self._socket:
-                    self._hear(frame)
+                with self._lock:
+                    if connection is self._socket:
+                        self._hear(frame)
 
     def _hear(self, frame: str) -> None:
         if frame == "2" and self.answers_pings:
