@@ -5,6 +5,7 @@ settings and reasons, for threads, gevent and eventlet. What it does is written 
 here threads call that through a portal (`adapter.portal`).
 """
 
+import contextlib
 import inspect
 import threading
 from collections.abc import Callable, Collection, Mapping
@@ -12,6 +13,7 @@ from typing import Any, Unpack
 
 from adapter import seams
 from adapter.expiry import ExpiredHandler
+from adapter.flask_queue import refuse_replacement
 from adapter.gate import Identity, Predicate
 from adapter.handlers import missed
 from adapter.operations import Choices, Operations
@@ -77,6 +79,7 @@ class RecoveryManager(LockedTables):
         **settings: Unpack[SettingsOptions],
     ) -> None:
         super().__init__()
+        refuse_replacement(RecoveryManager)
         _refuse_coroutines(identity=identity, wants_offsets=wants_offsets, session_expired=session_expired)
         choices = Choices(
             write_only=write_only,
@@ -250,8 +253,9 @@ class RecoveryManager(LockedTables):
         """
         if not self._closing.acquire(blocking=False):
             return  # another thread is at it, perhaps the one that waits for this one
-        if self._portal.is_running:
-            self._portal.call(self._operations.close)
+        with contextlib.suppress(PortalClosedError):  # the process ends meanwhile, and closes it
+            if self._portal.is_running:
+                self._portal.call(self._operations.close)
         self._portal.close()
 
     # Inside --------------------------------------------------------------------------------------------

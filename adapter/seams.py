@@ -62,8 +62,10 @@ __all__ = [
     "enqueue",
     "forget",
     "give_up",
+    "has_test_clients",
     "hook",
     "is_open",
+    "is_pretended",
     "knows",
     "message",
     "register",
@@ -181,7 +183,20 @@ def forget(server: Any, eio_sid: str) -> None:
 def is_open(server: Any, eio_sid: str) -> bool:
     """Whether a transport still takes packets."""
     socket = socket_of(server, eio_sid)
-    return socket is not None and _takes_packets(socket)
+    return is_pretended(server, eio_sid) if socket is None else _takes_packets(socket)
+
+
+def has_test_clients(server: Any) -> bool:
+    """Whether a test client has been made for a server, which then sends to no real client any more.
+
+    Flask-SocketIO's (5.7) replaces what the server sends with, our own hook too, for all clients at once.
+    """
+    return "_send_eio_packet" in vars(server)
+
+
+def is_pretended(server: Any, eio_sid: str) -> bool:
+    """Whether a transport is a test client's, which has no socket."""
+    return has_test_clients(server) and socket_of(server, eio_sid) is None and eio_sid in server.environ
 
 
 _shut: WeakSet[Any] = WeakSet()
@@ -210,6 +225,10 @@ def enqueue(server: Any, eio_sid: str, packets: Sequence[EioPacket]) -> int:
     ``Packet.encode`` caches one encoding for polling and WebSocket alike (engineio 4.15.1).
     """
     socket = socket_of(server, eio_sid)
+    if socket is None and is_pretended(server, eio_sid):
+        for packet in packets:
+            server._send_eio_packet(eio_sid, packet)
+        return 0
     if socket is None or not _takes_packets(socket):
         return 0
     for packet in packets:

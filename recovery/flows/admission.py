@@ -170,7 +170,7 @@ def _recover(
         vacant: bool = yield Vacate(newcomer.namespace, claim.session.sid, claim.claimed.number)
         if not vacant:
             return Reason.SESSION_UNKNOWN  # somebody else presented the pid meanwhile, after us
-        outcome = _restore(newcomer, pid, claim, membership, dispatcher, settings)
+        outcome = _restore(newcomer, claim, membership, dispatcher, settings)
         if outcome is not None:
             return outcome
         # There is a gap before what this client needs, or the log is full.
@@ -274,7 +274,6 @@ def _take_over(claim: _Claim, dispatcher: Dispatcher[F], drafts: Drafts, setting
 
 def _restore(
     newcomer: Newcomer[F],
-    pid: Pid,
     claim: _Claim,
     membership: Membership,
     dispatcher: Dispatcher[F],
@@ -289,22 +288,7 @@ def _restore(
         return Reason.EPOCH_CHANGED  # while we waited
     if claim.needed < dispatcher.log.start:
         return None
-    connection = Connection(
-        namespace=newcomer.namespace,
-        sid=session.sid,
-        pid=pid,
-        transport=newcomer.transport,
-        membership=membership,
-        send=newcomer.send,
-        with_offsets=newcomer.with_offsets,
-        recovery=Recovery(recovered=True),
-        epoch=session.epoch,
-        identity=newcomer.identity,
-        number=claim.claimed.number,
-        proven=claim.floor,
-        user_session=dict(session.data),
-        foreign=session.foreign,
-    )
+    connection = _connection_of(claim, newcomer, membership)
     missed = find_missed(
         dispatcher.log,
         dispatcher.codec,
@@ -326,6 +310,26 @@ def _restore(
     )
     dispatcher.add(connection)
     return connection
+
+
+def _connection_of(claim: _Claim, newcomer: Newcomer[F], membership: Membership) -> Connection[F]:
+    session = claim.session
+    return Connection(
+        namespace=newcomer.namespace,
+        sid=session.sid,
+        pid=session.pid,
+        transport=newcomer.transport,
+        membership=membership,
+        send=newcomer.send,
+        with_offsets=newcomer.with_offsets,
+        recovery=Recovery(recovered=True),
+        epoch=session.epoch,
+        identity=newcomer.identity,
+        number=claim.claimed.number,
+        proven=claim.floor,
+        user_session=dict(session.data),
+        foreign=session.foreign,
+    )
 
 
 def _refuse(newcomer: Newcomer[F], dispatcher: Dispatcher[F], reason: Reason) -> Connection[F]:
