@@ -1,7 +1,7 @@
 """Who left a room, entered it again and left it once more lacked what was emitted in between.
 
-The reader was behind all of that. When it passed the first leaving, the client was in the room no more after all
-changes, so the room's index let it go; but the packets before the second leaving were still to come.
+The reader was behind all of that. When it passed the first leaving, the client was in the room no more after
+all changes, so the room's index let it go; but the packets before the second leaving were still to come.
 """
 
 from recovery.core.dispatcher import Dispatcher
