@@ -2,7 +2,7 @@
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -37,6 +37,16 @@ class SortKey(StrEnum):
     SIZE = "size"
     """The largest first."""
     SID = "sid"
+    """In the order of the alphabet."""
+
+    def order(self, session: Session) -> tuple[int, str, str]:
+        """What to compare sessions by; no two are alike."""
+        numbers = {
+            SortKey.AGE: -session.since_ms,
+            SortKey.DEADLINE: session.deadline_ms,
+            SortKey.SIZE: -(session.size or 0),
+        }
+        return numbers.get(self, 0), session.sid or "", session.pid
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +106,7 @@ def find_sessions(
 
 def first_sorted(sessions: Iterable[Session], key: SortKey, count: int) -> list[Session]:
     """The first sessions by an order; memory for `count` of them."""
-    keys: dict[SortKey, Callable[[Session], tuple[object, ...]]] = {
-        SortKey.AGE: lambda session: (-session.since_ms, session.pid),
-        SortKey.DEADLINE: lambda session: (session.deadline_ms, session.pid),
-        SortKey.SIZE: lambda session: (-(session.size or 0), session.pid),
-        SortKey.SID: lambda session: (session.sid or "", session.pid),
-    }
-    return heapq.nsmallest(count, sessions, key=keys[key])
+    return heapq.nsmallest(count, sessions, key=key.order)
 
 
 def find_session(source: Source, name: str, *, now_ms: int | None = None) -> Session | None:

@@ -1,0 +1,12 @@
+"""All commands of the inspector, for the command ``socketio-recovery``."""
+
+import typer
+
+from recovery.inspect.commands.sessions import add_sessions
+
+__all__ = ["add_commands"]
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add them to an application."""
+    add_sessions(app)
