@@ -66,6 +66,13 @@ class Recorded:
         to.write_bytes((Path(folder["dir"]) / "dump.rdb").read_bytes())
         return to
 
+    def copy_to(self, url: str) -> None:
+        """Put the same data into another, empty store, for a test that changes it."""
+        here: Any  # its types are those of both colours at once
+        with redis.Redis.from_url(self.url) as here, redis.Redis.from_url(url) as there:
+            for key in here.scan_iter():
+                there.restore(key, max(0, here.pttl(key)), here.dump(key))
+
     def copy_aof(self, to: Path) -> Path:
         """Let the store write an append-only file, and copy that: a folder with a manifest."""
         with redis.Redis.from_url(self.url, decode_responses=True) as client:

@@ -151,11 +151,9 @@ def test_who_is_unknown_is_status_1(recorded: Recorded) -> None:
 
 
 def test_a_session_is_ended_when_that_is_confirmed(recorded: Recorded, valkey_url: str) -> None:
+    recorded.copy_to(valkey_url)
     here: Any  # its types are those of both colours at once
-    with redis.Redis.from_url(recorded.url) as here, redis.Redis.from_url(valkey_url) as there:
-        keys = [KEYS.session(recorded["ann"].pid), KEYS.claim(recorded["ann"].pid)]
-        for key in keys:
-            there.restore(key, here.pttl(key), here.dump(key))
+    with redis.Redis.from_url(recorded.url) as here:
         epoch = here.hget(KEYS.claim(recorded["ann"].pid), "epoch")
         identity = here.hget(KEYS.claim(recorded["ann"].pid), "identity")
     pid, url = recorded["ann"].pid, ("--url", valkey_url)

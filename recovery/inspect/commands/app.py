@@ -2,6 +2,7 @@
 
 import typer
 
+from recovery.inspect.commands.reconnections import add_reconnections
 from recovery.inspect.commands.sessions import add_sessions
 
 __all__ = ["add_commands"]
@@ -10,3 +11,4 @@ __all__ = ["add_commands"]
 def add_commands(app: typer.Typer) -> None:
     """Add them to an application."""
     add_sessions(app)
+    add_reconnections(app)
