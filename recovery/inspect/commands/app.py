@@ -4,6 +4,7 @@ import typer
 
 from recovery.inspect.commands.reconnections import add_reconnections
 from recovery.inspect.commands.sessions import add_sessions
+from recovery.inspect.commands.stream import add_stream
 
 __all__ = ["add_commands"]
 
@@ -12,3 +13,4 @@ def add_commands(app: typer.Typer) -> None:
     """Add them to an application."""
     add_sessions(app)
     add_reconnections(app)
+    add_stream(app)
