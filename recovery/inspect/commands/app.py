@@ -5,6 +5,7 @@ import typer
 from recovery.inspect.commands.reconnections import add_reconnections
 from recovery.inspect.commands.sessions import add_sessions
 from recovery.inspect.commands.stream import add_stream
+from recovery.inspect.commands.transfers import add_transfers
 
 __all__ = ["add_commands"]
 
@@ -14,3 +15,4 @@ def add_commands(app: typer.Typer) -> None:
     add_sessions(app)
     add_reconnections(app)
     add_stream(app)
+    add_transfers(app)

@@ -31,7 +31,14 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         table.add_column(name, justify="right" if heading.endswith(":") else "left", overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))
-    _console().print(table)
+    console = _console()
+    if sys.stdout.isatty():
+        console.print(table)
+        return
+    with console.capture() as captured:
+        console.print(table)
+    for line in captured.get().splitlines():
+        print(line.rstrip())
 
 
 def lines(pairs: Iterable[tuple[str, str]]) -> None:

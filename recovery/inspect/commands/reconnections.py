@@ -26,7 +26,11 @@ IdentityOption = Annotated[
 
 def add_reconnections(app: typer.Typer) -> None:
     """Add both commands."""
+    _add_replay(app)
+    _add_why(app)
 
+
+def _add_replay(app: typer.Typer) -> None:
     @app.command(
         context_settings=MAY_BEGIN_WITH_A_HYPHEN,
         epilog=examples(
@@ -64,6 +68,8 @@ def add_reconnections(app: typer.Typer) -> None:
         if not rehearsal.recovered:
             raise typer.Exit(NO)
 
+
+def _add_why(app: typer.Typer) -> None:
     @app.command(
         context_settings=MAY_BEGIN_WITH_A_HYPHEN,
         epilog=examples(

@@ -44,7 +44,11 @@ __all__ = ["add_sessions"]
 
 def add_sessions(app: typer.Typer) -> None:
     """Add both commands."""
+    _add_list(app)
+    _add_one(app)
 
+
+def _add_list(app: typer.Typer) -> None:
     @app.command(
         epilog=examples(
             "sessions --url redis://localhost --state away --sort deadline",
@@ -79,6 +83,8 @@ def add_sessions(app: typer.Typer) -> None:
             else:
                 _list(found, sort, limit, now_ms, place)
 
+
+def _add_one(app: typer.Typer) -> None:
     @app.command(
         context_settings=MAY_BEGIN_WITH_A_HYPHEN,
         epilog=examples(

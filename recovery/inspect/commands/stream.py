@@ -108,24 +108,22 @@ def add_stream(app: typer.Typer) -> None:
                     _followed(source, begin, after, upto) if follow else entries_between(source, after, upto)
                 )
                 _list(found, namespace, limit or 2**62, as_json=place.json)
-                return
-            traffic = measure_traffic(
-                source,
-                place.timing,
-                after=after,
-                upto=upto,
-                sample=None if whole else sample,
-                now_ms=place.now_ms(source),
-            )
-            if traffic is None:
-                typer.echo("error: there is no stream, or it has no epoch", err=True)
-                raise typer.Exit(NO)
-            if place.json:
-                print_json(_json(traffic))
             else:
-                _show(traffic)
-        if not traffic.covers_window:
-            raise typer.Exit(NO)
+                _measure(source, place, after, upto, None if whole else sample)
+
+
+def _measure(source: Source, place: Place, after: Offset, upto: Offset | None, sample: int | None) -> None:
+    now_ms = place.now_ms(source)
+    traffic = measure_traffic(source, place.timing, after=after, upto=upto, sample=sample, now_ms=now_ms)
+    if traffic is None:
+        typer.echo("error: there is no stream, or it has no epoch", err=True)
+        raise typer.Exit(NO)
+    if place.json:
+        print_json(_json(traffic))
+    else:
+        _show(traffic)
+    if not traffic.covers_window:
+        raise typer.Exit(NO)
 
 
 def _followed(source: Source, begin: str | None, after: Offset, upto: Offset | None) -> Iterator[Entry]:
