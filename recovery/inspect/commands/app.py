@@ -2,6 +2,7 @@
 
 import typer
 
+from recovery.inspect.commands.doctor import add_doctor
 from recovery.inspect.commands.reconnections import add_reconnections
 from recovery.inspect.commands.sessions import add_sessions
 from recovery.inspect.commands.stream import add_stream
@@ -16,3 +17,4 @@ def add_commands(app: typer.Typer) -> None:
     add_reconnections(app)
     add_stream(app)
     add_transfers(app)
+    add_doctor(app)
