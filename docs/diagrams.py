@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from itertools import pairwise
 from pathlib import Path
 
+from docs.command_line import command_reference, json_reference, source_options
 from recovery import errors
 from recovery.core.connection import TRANSITIONS, Phase
 from recovery.entries import Kind
@@ -28,6 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = (
     "docs/explanation/architecture.md",
     "docs/reference/api.md",
+    "docs/reference/cli.md",
     "docs/reference/redis-keys.md",
     "docs/reference/settings.md",
 )
@@ -109,6 +111,7 @@ TOUR = (
     "recovery/inspect/importing.py",
     "recovery/inspect/__init__.py",
     "recovery/inspect/commands/words.py",
+    "recovery/inspect/commands/schema.py",
     "recovery/inspect/commands/place.py",
     "recovery/inspect/commands/output.py",
     "recovery/inspect/commands/choosing.py",
@@ -236,6 +239,9 @@ DRAWINGS: Mapping[str, Callable[[], str]] = {
     "kinds": kinds,
     "defaults": defaults,
     "errors": error_tree,
+    "commands": command_reference,
+    "source_options": source_options,
+    "json": json_reference,
 }
 
 

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recovery.inspect import entries_between, find_sessions, open_source, rehearse
+from recovery.inspect.commands.schema import FIELDS, undocumented
 from recovery.inspect.records import Session
 from recovery.inspect.redaction import Redaction
 from recovery.offsets import Offset
@@ -51,6 +52,7 @@ def test_an_export_holds_what_its_source_has(
 ) -> None:
     answer = run("export", somewhere, *option, "--json")
     assert answer.json == {"sessions": 8, "entries": 15, "bytes": somewhere.stat().st_size}
+    assert undocumented(answer.json, FIELDS["export"]) == set()
     assert sessions_of(somewhere) == sessions_of(recorded.url)
     assert entries_of(somewhere) == entries_of(recorded.url)
 
@@ -152,7 +154,9 @@ def test_an_import_asks_first(places: dict[str, str], empty: str) -> None:
     assert run("import", places["snapshot"], "--to", empty, typed="").status == 1
     with redis.Redis.from_url(empty) as client:
         assert client.dbsize() == 0
-    assert run("import", places["snapshot"], "--to", empty, "--yes", "--json").json["sessions"] == 8
+    imported = run("import", places["snapshot"], "--to", empty, "--yes", "--json").json
+    assert imported["sessions"] == 8
+    assert undocumented(imported, FIELDS["import"]) == set()
 
 
 @pytest.mark.parametrize("key", [KEYS.stream, KEYS.epoch, "{sio:session:x}:claim", "sio:session:x"])
@@ -192,6 +196,7 @@ def test_a_difference_is_told(places: dict[str, str], recorded: Recorded, empty:
     answer = run("diff", places["snapshot"], empty, "--json", "--reveal")
     assert answer.status == 1
     stream, *sessions = answer.json_lines
+    assert not any(undocumented({**stream, **each}, FIELDS["diff"]) for each in sessions)
     assert (stream["entries"], stream["oldest"]["a"] == stream["oldest"]["b"]) == ({"a": 15, "b": 16}, True)
     assert sorted((each["kind"], each["pid"]) for each in sessions) == [
         ("changed", ann.pid),

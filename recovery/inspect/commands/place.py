@@ -24,6 +24,7 @@ __all__ = [
     "FOUND_TROUBLE",
     "MAY_BEGIN_WITH_A_HYPHEN",
     "NO",
+    "PLACE_OPTIONS",
     "UNREADABLE",
     "USAGE",
     "Place",
@@ -143,6 +144,10 @@ class Place:
             else:
                 given[name] = _value_of(name, value)
         return Timing(Settings(**given), **pings)
+
+
+PLACE_OPTIONS = frozenset(each.name for each in fields(Place))
+"""Names of the parameters that `at_a_place` gives to a command."""
 
 
 def _value_of(name: str, text: str) -> Any:  # as the setting's type is, which is checked with all others
