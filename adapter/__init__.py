@@ -1,5 +1,20 @@
 """The front end: connection state recovery for python-socketio servers."""
 
-from adapter.async_manager import AsyncRecoveryManager
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from adapter.async_manager import AsyncRecoveryManager
 
 __all__ = ["AsyncRecoveryManager"]
+
+_HOMES = {"AsyncRecoveryManager": "adapter.async_manager"}
+"""Where each name is. It is loaded when it is asked for: a command that only looks into a store needs no
+Socket.IO library, and half a second less."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found: object = getattr(import_module(_HOMES[name]), name)
+    return found
