@@ -147,11 +147,6 @@ class AsyncEffects:
             lambda: session(connection.namespace, request.server, request.request_id, connection.user_session)
         )
 
-    def _overflowed(self, connection: EioConnection) -> None:
-        if connection not in self._slow:  # once, and not for each packet of a batch
-            self._slow.add(connection)
-            self._background.start(self._close_slow(connection))
-
     async def _close_slow(self, connection: EioConnection) -> None:
         self._process.runtime.tally.counts["client.slow"] += 1
         logger.warning(

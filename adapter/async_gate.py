@@ -130,8 +130,7 @@ class Gate:
         if connection.recovery.recovered:
             self.outcomes["recovered"] -= 1
             self.outcomes[Reason.REFUSED.value] += 1
-        if client.saved:
-            self._process.sessions.save_later(client, HolderState.AWAY)
+        self._process.sessions.save_later(client, HolderState.AWAY)
         logger.info(
             "the application refused %s",
             connection.sid,
@@ -167,8 +166,7 @@ class Gate:
                 self._free(client)
             self._server.environ.pop(eio_sid, None)
         for client in recoverable:
-            if not client.doomed:
-                self._process.sessions.save_later(client, HolderState.AWAY, whole=False)
+            self._process.sessions.save_later(client, HolderState.AWAY, whole=False)
 
     async def _save_closing(self, client: Client) -> None:
         if client.doomed:
@@ -309,7 +307,7 @@ class Gate:
         asked = not (self._server.always_connect and connection.recovery.recovered)
         if asked and connection.pid is not None and not await self._save_first(client):
             return
-        if client.owned:
+        if client.kept or connection.recovery.recovered:  # a new one that is sent away has nowhere to return
             packet.data = {**packet.data, "pid": connection.pid}
         if connection.ended_at is None and seams.is_open(self._server, connection.transport):
             await self._send_packet(connection.transport, packet)
@@ -318,11 +316,16 @@ class Gate:
                 connection.go_live()
 
     async def _save_first(self, client: Client) -> bool:
-        """Make the session durable; tell whether the client may be let in, if need be without a pid."""
+        """Make the session durable, unless it has ended; False if it is somebody else's now.
+
+        True says nothing of the transport, at which whoever asks has to look: a client that must not be let
+        in although its session may be its own has none any more. Others may be, if need be without a pid.
+        """
         recovered = client.connection.recovery.recovered
         try:
             saved = -1
-            while saved != client.connection.changes:  # what changed during a save is not in it
+            # What changed during a save is not in it.
+            while saved != client.connection.changes and not client.doomed:
                 saved = client.connection.changes
                 create = not recovered and not client.saved
                 if not await self._process.sessions.save(client, HolderState.LIVE, create=create):
@@ -333,7 +336,6 @@ class Gate:
                 if isinstance(exc, EncodingError):
                     await self._process.sessions.end(client)  # else it would come, in vain, for ever
                 await seams.abort(self._server, client.connection.transport)
-            return not recovered
         return True
 
     async def _refuse(self, eio_sid: str, namespace: str) -> None:
@@ -348,7 +350,7 @@ class Gate:
         self._process.runtime.dispatcher.end(connection)
         if client.doomed:
             await self._process.sessions.end(client)
-        elif client.saved:
+        else:
             self._process.sessions.save_later(client, HolderState.AWAY)
         if seams.is_open(self._server, connection.transport):
             # Not CONNECT_ERROR, after which JavaScript does not try again: an earlier attempt of the same

@@ -184,13 +184,18 @@ class AsyncRecoveryManager(AsyncManager):
             await runtime.publish(draft)
 
     async def can_disconnect(self, sid: str, namespace: str) -> bool:
-        """Prepare to disconnect a client after all that was emitted; False if it is not here."""
+        """End a client's session, and prepare to disconnect it after all that was emitted.
+
+        When it returns, the session cannot be recovered. False if there is nothing to disconnect: the client
+        is not here, or is to be disconnected when its connect handler returns.
+        """
         client = self._process.clients.find(namespace, sid)
         runtime = self._process.runtime
         if client is None and seams.knows(self, sid, namespace):
             return bool(await super().can_disconnect(sid, namespace))
         if client is not None and client.held:
             client.doomed = True
+            await self._end_session(client)
             return False
         if client is not None:
             await runtime.passed(runtime.dispatcher.published, self.settings.publish_timeout)

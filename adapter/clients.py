@@ -27,7 +27,8 @@ class Client:
         closed_at: when its transport closed, on the loop's clock.
         saved_changes: how many changes of the connection are in the saved session.
         ending: writes the end of its session.
-        doomed: the application disconnected it from within its connect handler.
+        doomed: the application disconnected it while its connect handler ran: its session has ended, and it
+            is let in only to be sent away.
         gone: done when its disconnect handler has finished and its sid is free.
     """
 
@@ -44,6 +45,11 @@ class Client:
     def owned(self) -> bool:
         """Whether the store has a session under this connection's claim."""
         return self.saved or self.connection.recovery.recovered
+
+    @property
+    def kept(self) -> bool:
+        """Whether its session is in the store to stay."""
+        return self.saved and not self.doomed
 
     @property
     def held(self) -> bool:

@@ -22,7 +22,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from importlib.metadata import version as _version
 from typing import Any, Protocol
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from engineio import packet as eio_packet
 from socketio import AsyncManager
@@ -197,7 +197,9 @@ async def abort(server: Any, eio_sid: str) -> None:
     server.eio.sockets.pop(eio_sid, None)  # or a poll that comes later is answered with an internal error
 
 
-_websockets: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()  # what carries a socket now, if it is watched
+_websockets: WeakKeyDictionary[Any, ref[Any]] = WeakKeyDictionary()
+"""What carries a socket now, if it is watched. It holds the socket, so a strong reference would keep both."""
+
 _CLOSE_PATIENCE = 5.0  # seconds for which the word to close may wait behind what the client does not take
 
 
@@ -209,7 +211,7 @@ class _WatchedWebSocket:
         self.given_up = False
         self.sender: asyncio.Task[Any] | None = None
         self.reader: asyncio.Task[Any] | None = None
-        _websockets[handler.__self__] = self
+        _websockets[handler.__self__] = ref(self)
 
     async def send(self, message: Any) -> None:
         """Send a packet; waits while the client does not take it."""
@@ -261,7 +263,8 @@ def give_up(socket: Any) -> None:
     and all packets that the writer took out of the queue, would stay for as long as TCP has patience, which
     is for ever with a client that answers and does not read.
     """
-    websocket = _websockets.get(socket)
+    known = _websockets.get(socket)
+    websocket = None if known is None else known()
     if websocket is not None and websocket.sender is not None:
         websocket.end()
 

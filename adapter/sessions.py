@@ -105,7 +105,7 @@ class Sessions:
             SaveError: it is not: the store did not confirm it, another server has the session, or with this
                 change it is too large.
         """
-        if not client.saved:
+        if not client.kept:
             return
         try:
             saved = await self.save(client, HolderState.LIVE)
@@ -130,7 +130,7 @@ class Sessions:
         """Save a session where nobody can be told of a failure but the log."""
         stale = state is HolderState.LIVE and client.connection.phase is Phase.ENDED
         expired = state is HolderState.AWAY and self._window_ms(client) <= 0
-        if stale or expired or not client.saved:
+        if stale or expired or not client.kept:
             return
         try:
             await self.save(client, state, whole=whole)

@@ -94,8 +94,9 @@ class RenewStream(Command[StreamState]):
     """Give the stream a new epoch, because it lost an entry that it is known to have had; tell its state.
 
     Another genesis entry tells all readers. Whoever comes second, with a `stale` epoch that has been replaced
-    already, changes nothing. But for both, what is appended from now on is above `lost`. A stream that is
-    gone is made as by `OpenStream`.
+    by one that begins above `lost`, changes nothing. (One that begins below it may be an old one: with the
+    entries, a failover may have lost that it was replaced.) What is appended from now on is above `lost`. A
+    stream that is gone is made as by `OpenStream`.
 
     Attributes:
         stale: the epoch as the caller knows it.

@@ -42,10 +42,9 @@ class Publisher:
     """Appends the entries of one process.
 
     Args:
-        perform: carries out commands (the runtime).
+        perform: carries out commands (the runtime, which says what is `known` in an `Append`).
         producer: identity of this process; not shared across a fork.
         new_epoch: makes a random epoch, in case that the stream has vanished.
-        known: see `Append`.
         retention_ms: see `Append`.
         max_len: see `Append`.
         timeout: seconds after which an unconfirmed entry fails.
@@ -59,7 +58,6 @@ class Publisher:
         producer: ServerId,
         *,
         new_epoch: Callable[[], Epoch],
-        known: Callable[[], Offset],
         retention_ms: Callable[[], int],
         max_len: int | None,
         timeout: float,
@@ -69,7 +67,6 @@ class Publisher:
         self._perform = perform
         self._producer = producer
         self._new_epoch = new_epoch
-        self._known = known
         self._retention_ms = retention_ms
         self._max_len = max_len
         self._timeout = timeout
@@ -131,7 +128,6 @@ class Publisher:
             self._new_epoch(),
             self._retention_ms(),
             self._max_len,
-            known=self._known(),
         )
         self._sequence += len(batch)
         try:

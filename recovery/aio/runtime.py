@@ -8,6 +8,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from math import inf
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -16,6 +17,7 @@ from recovery.aio.session_writer import SessionWriter
 from recovery.aio.tasks import end_tasks
 from recovery.aio.waits import Positions, Releases
 from recovery.commands import (
+    Append,
     Appended,
     AsyncStore,
     Claimed,
@@ -129,7 +131,6 @@ class Runtime(Generic[F]):
             self.perform,
             self.server,
             new_epoch=_new_epoch,
-            known=lambda: self.dispatcher.edge,
             retention_ms=retention_ms,
             max_len=settings.max_len,
             timeout=settings.publish_timeout,
@@ -285,6 +286,7 @@ class Runtime(Generic[F]):
     def _steps_by_command(self) -> dict[type[Command[Any]], Callable[[Any], Awaitable[Any]]]:
         """What carries out the commands that are not the store's."""
         return {
+            Append: self._append,
             Clock: self._clock,
             Pause: self._pause,
             Publish: self._publish,
@@ -301,17 +303,21 @@ class Runtime(Generic[F]):
     async def _pause(self, step: Pause) -> None:
         await asyncio.sleep(step.seconds)
 
+    async def _append(self, command: Append) -> Appended:
+        """Append to a stream that has all that this server knows by now; it may be an attempt of many."""
+        return await self._store.execute(replace(command, known=self.dispatcher.edge))
+
     async def _claim(self, step: Claim) -> Claimed | ClaimRefused:
-        edge = self.dispatcher.edge
-        commands: list[Command[Any]] = [step.command, ReadBack(edge, 1)]
+        known = sorted({self.dispatcher.position, self.dispatcher.edge})
+        commands: list[Command[Any]] = [step.command, *(ReadBack(offset, 1) for offset in known)]
         replies: list[Any] = await self._store.execute_many(commands)
         for reply in replies:
             if isinstance(reply, StoreError):
                 raise reply
-        claimed: Claimed | ClaimRefused
-        claimed, newest = replies
-        if isinstance(claimed, Claimed) and is_lost(edge, newest):
-            return ClaimRefused(Reason.EPOCH_CHANGED, f"the stream has lost the entry {edge}")
+        claimed: Claimed | ClaimRefused = replies[0]
+        lost = [offset for offset, newest in zip(known, replies[1:], strict=True) if is_lost(offset, newest)]
+        if isinstance(claimed, Claimed) and lost:
+            return ClaimRefused(Reason.EPOCH_CHANGED, f"the stream has lost the entry {lost[0]}")
         return claimed
 
     async def _publish(self, step: Publish) -> Offset:

@@ -91,6 +91,11 @@ class _Claim:
     floor: Offset
     applied: Offset
 
+    @property
+    def needed(self) -> Offset:
+        """What stands after this place is needed for a replay."""
+        return min(self.floor, self.applied)
+
 
 def admit(
     newcomer: Newcomer[F], dispatcher: Dispatcher[F], drafts: Drafts, settings: Settings
@@ -155,7 +160,6 @@ def _recover(
     passed: bool = yield AwaitPosition(target, settings.publish_timeout)
     if not passed:
         return Reason.STORE_UNAVAILABLE
-    needed = min(claim.floor, claim.applied)
     for _ in range(_ATTEMPTS):
         vacant: bool = yield Vacate(newcomer.namespace, claim.session.sid, claim.claimed.number)
         if not vacant:
@@ -164,10 +168,10 @@ def _recover(
         if outcome is not None:
             return outcome
         # There is a gap before what this client needs, or the log is full.
-        complete: bool = yield from insist(CompleteLog(needed), timeout=settings.publish_timeout)
+        complete: bool = yield from insist(CompleteLog(claim.needed), timeout=settings.publish_timeout)
         if not complete:
             break
-    return (yield from _why_incomplete(needed, settings.publish_timeout))
+    return (yield from _why_incomplete(claim, settings.publish_timeout))
 
 
 def _claim(
@@ -218,10 +222,9 @@ def _check(
             return Reason.OFFSET_TRIMMED
         if found[0].offset != presented:
             return Reason.OFFSET_UNKNOWN
-    needed = min(claim.floor, claim.applied)
-    complete: bool = yield from insist(CompleteLog(needed), timeout=timeout)
+    complete: bool = yield from insist(CompleteLog(claim.needed), timeout=timeout)
     if not complete:
-        return (yield from _why_incomplete(needed, timeout))
+        return (yield from _why_incomplete(claim, timeout))
     if presented is not None and presented <= dispatcher.position and dispatcher.log.lacks(presented):
         # There are older entries, but not the one that the client received last: the stream lost writes, and
         # the servers that know may not have said so yet.
@@ -229,10 +232,16 @@ def _check(
     return None
 
 
-def _why_incomplete(needed: Offset, timeout: float) -> Flow[Reason]:
-    """Say why the replay log does not reach back so far: the stream does not, or it cannot hold so much."""
+def _why_incomplete(claim: _Claim, timeout: float) -> Flow[Reason]:
+    """Say why the replay log does not reach back so far.
+
+    The stream has a new epoch, and the log was begun anew with it; or the stream does not reach back either;
+    or the log cannot hold so much.
+    """
     state: StreamState | None = yield from insist(GetStream(), timeout=timeout)
-    held_by_stream = state is not None and state.first <= needed
+    if state is not None and state.epoch != claim.session.epoch:
+        return Reason.EPOCH_CHANGED
+    held_by_stream = state is not None and state.first <= claim.needed
     return Reason.REPLAY_TOO_LARGE if held_by_stream else Reason.OFFSET_TRIMMED
 
 
@@ -271,7 +280,7 @@ def _restore(
     session = claim.session
     if session.epoch != dispatcher.epoch:
         return Reason.EPOCH_CHANGED  # while we waited
-    if min(claim.floor, claim.applied) < dispatcher.log.start:
+    if claim.needed < dispatcher.log.start:
         return None
     connection = Connection(
         namespace=newcomer.namespace,
@@ -310,6 +319,11 @@ def _restore(
 
 def _refuse(newcomer: Newcomer[F], dispatcher: Dispatcher[F], reason: Reason) -> Connection[F]:
     logger.info("no recovery: %s", reason, extra={"event": "recover.refused", "reason": reason.value})
+    offset = newcomer.presented.offset
+    if offset is not None and offset > dispatcher.edge and reason is not Reason.OFFSET_UNKNOWN:
+        # Our reader is behind. The client keeps its offset until it receives a packet, and above the start of
+        # its new session that would pass for what it has of it (`floor_of`): rather none to come back to.
+        newcomer = replace(newcomer, pid=None)
     return _fresh(newcomer, dispatcher, reason)
 
 

@@ -2,12 +2,9 @@
 
 from recovery.commands import Append, Appended, Flow
 from recovery.errors import PublishError, StoreError, StoreUnavailableError
-from recovery.flows.steps import Clock, Pause
+from recovery.flows.insisting import insist
 
 __all__ = ["publish"]
-
-_FIRST_PAUSE = 0.02  # seconds; a server that restarts needs about this long
-_LONGEST_PAUSE = 0.5
 
 
 def publish(batch: Append, *, timeout: float) -> Flow[Appended]:
@@ -23,24 +20,17 @@ def publish(batch: Append, *, timeout: float) -> Flow[Appended]:
     Raises:
         PublishError: no answer in time, or the store refused the batch.
     """
-    started: float = yield Clock()
-    pause = _FIRST_PAUSE
-    maybe_stored = False
-    while True:
-        try:
-            appended: Appended = yield batch
-            return appended
-        except StoreUnavailableError as exc:
-            maybe_stored = maybe_stored or exc.maybe_applied
-            reason: StoreError = exc
-        except StoreError as exc:
-            raise PublishError(f"the store refused the packet: {exc}", maybe_stored=maybe_stored) from exc
-        now: float = yield Clock()
-        if now - started + pause > timeout:
-            word = "may have been" if maybe_stored else "was not"
-            raise PublishError(
-                f"no confirmation from the store within {timeout} s, the packet {word} stored: {reason}",
-                maybe_stored=maybe_stored,
-            ) from reason
-        yield Pause(pause)
-        pause = min(pause * 2, _LONGEST_PAUSE)
+    unanswered: list[StoreUnavailableError] = []
+    try:
+        return (yield from insist(batch, timeout=timeout, on_silence=unanswered.append))
+    except StoreError as exc:
+        maybe_stored = any(attempt.maybe_applied for attempt in unanswered)
+        what = _what_happened(exc, timeout, maybe_stored=maybe_stored)
+        raise PublishError(what, maybe_stored=maybe_stored) from exc
+
+
+def _what_happened(error: StoreError, timeout: float, *, maybe_stored: bool) -> str:
+    if not isinstance(error, StoreUnavailableError):
+        return f"the store refused the packet: {error}"
+    word = "may have been" if maybe_stored else "was not"
+    return f"no confirmation from the store within {timeout} s, the packet {word} stored: {error}"

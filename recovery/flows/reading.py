@@ -8,7 +8,7 @@ before it, when so much time lies between position and entries that retention ma
 begins among them.
 
 A failover may lose the newest entries, and nothing tells so. After an interruption, therefore, the last
-entry that this server has read or published must still be there. If it is not, while an older one is, the
+entries that this server has read and published must still be there. If one is not, while an older one is, the
 stream gets a new epoch: nobody can recover what may have been lost, and everybody is told.
 """
 
@@ -56,7 +56,7 @@ def read_on(
     Args:
         max_len: this server's cap on the stream, if it has one.
         doubtful: continuity must be proven whatever is read (first read, or after an interruption).
-        renewal: what to do if the stream, or the last entry that this server knows (`lost`), is gone.
+        renewal: what to do if the stream, its entry at the position, or the last one known (`lost`) is gone.
     """
     entries: tuple[Entry, ...] = yield Read(after, count, 0 if doubtful else block_ms)
     full = len(entries) >= min(count, max_len or count, _SHORTEST_CAP)
@@ -64,11 +64,13 @@ def read_on(
     began_anew = any(b"epoch" in entry.fields for entry in entries)  # the genesis entry of another stream
     if not (full or overdue or doubtful or began_anew):
         return Batch(entries)
-    newest_known: tuple[Entry, ...] = ()
+    lost = False
     if doubtful:  # before the state: whatever is trimmed between the two makes a gap, not a loss
-        newest_known = yield ReadBack(renewal.lost, 1)
+        for known in sorted({after, renewal.lost}):  # what was published may be in another primary already
+            newest: tuple[Entry, ...] = yield ReadBack(known, 1)
+            lost = lost or is_lost(known, newest)
     state: StreamState | None = yield GetStream()
-    if state is None or is_lost(renewal.lost, newest_known):
+    if state is None or lost:
         renewed: StreamState = yield renewal
         return Batch(entries, renewed, gap=True)
     return Batch(entries, state, gap=state.first > after or state.last < after)

@@ -100,6 +100,11 @@ class MemoryState:
             self._waiters.discard(wake)
 
     @property
+    def epoch(self) -> Epoch:
+        """Identity of the stream; "" before there was one."""
+        return self._stream.epoch
+
+    @property
     def last(self) -> Offset:
         """The offset of the newest entry that ever was in the stream."""
         return self._stream.last
@@ -274,24 +279,25 @@ class _Stream:
     def __init__(self) -> None:
         self.entries: list[Entry] = []
         self.epoch = Epoch("")
+        self.begun = ORIGIN
         self.last = ORIGIN
 
     def ensure(self, candidate: Epoch, now: int) -> bool:
         """Make a genesis entry if there is no entry; tell whether."""
         if self.entries:
             return False
-        self.epoch = candidate
-        self.add(Draft(((b"epoch", candidate.encode()),)), now)
+        self._begin(candidate, now)
         return True
 
     def renew(self, command: RenewStream, now: int) -> None:
         self.ensure(command.candidate, now)
-        is_stale = self.epoch == command.stale
-        if is_stale:
-            self.epoch = command.candidate
-        if is_stale or self.last <= command.lost:
+        if self.epoch == command.stale or self.begun <= command.lost:
             self.last = max(self.last, command.lost)
-            self.add(Draft(((b"epoch", self.epoch.encode()),)), now)
+            self._begin(command.candidate, now)
+
+    def _begin(self, epoch: Epoch, now: int) -> None:
+        self.epoch = epoch
+        self.begun = self.add(Draft(((b"epoch", epoch.encode()),)), now)
 
     def has_lost(self, known: Offset) -> bool:
         newest = self.upto(known, 1)

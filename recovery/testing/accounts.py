@@ -9,7 +9,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from recovery.offsets import ORIGIN, Offset
@@ -41,7 +41,7 @@ class Packet:
         offset: its place, where that is known exactly.
         first, last: it stands somewhere between, both included; one offset if that is known.
         stored: it is in the stream: its emit returned, or somebody received it.
-        lost: index of the event by which the store lost it; None if it kept it.
+        lost: how the store lost it; None if it kept it.
     """
 
     emitted: Emitted
@@ -50,12 +50,40 @@ class Packet:
     first: Offset = ORIGIN
     last: Offset = LATEST
     stored: bool = True
-    lost: int | None = None
+    lost: "Loss | None" = None
 
     @property
     def has_place(self) -> bool:
         """False for packets beside the stream."""
         return self.emitted.recoverable or self.emitted.offset is not None
+
+    def at(self, offset: Offset | None) -> "Packet":
+        """Return the packet as who received it there knew it: at an earlier place, if it had one there."""
+        if offset is None or offset not in self.emitted.earlier:
+            return self
+        return replace(self, offset=offset, first=offset, last=offset)
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Writes that the store lost.
+
+    Attributes:
+        index: of its record in the history.
+    """
+
+    event: WritesLost
+    index: int
+
+    def concerns(self, packet: Packet) -> bool:
+        """Tell whether a packet was among them."""
+        upto = LATEST if self.event.upto is None else self.event.upto
+        return packet.index < self.index and self.event.after < packet.first <= upto
+
+    def is_told_to(self, session: "Session", place: Offset) -> bool:
+        """Tell whether a session is over at a place, because it began in an epoch that was over by then."""
+        told = self.event.told
+        return told is not None and ORIGIN < session.first.by < told < place
 
 
 @dataclass(slots=True)
@@ -84,6 +112,9 @@ class Session:
         changes: of its rooms, in order.
         begun_by: it began here at the latest.
         ended: how it was ended on purpose, if it was.
+        undone: how the store lost that, if it did.
+        undone_from: number of the first connection that may be later than that.
+        forgotten: numbers of the connections of which the store forgot that they had the session.
         strays: connections that were recovered although it had ended, or under a sid that nobody had.
     """
 
@@ -93,6 +124,9 @@ class Session:
     changes: list[MembershipChanged] = field(default_factory=list[MembershipChanged])
     begun_by: Offset = ORIGIN
     ended: Ended | None = None
+    undone: Loss | None = None
+    undone_from: int = 0
+    forgotten: set[int] = field(default_factory=set[int])
     strays: list[Connection] = field(default_factory=list[Connection])
     _rooms: dict[Room, RoomTimeline] | None = None
 
@@ -105,6 +139,15 @@ class Session:
     def client(self) -> str:
         """Who has it, or had it last."""
         return self.connections[-1].accepted.client
+
+    def is_over(self, place: Offset, connection: Connection) -> bool:
+        """Tell whether it had been ended on purpose, for certain, when a connection of it was at a place."""
+        if self.ended is None or self.ended.by is None or place < self.ended.by:
+            return False
+        if self.undone is None or connection.number < self.undone_from:
+            return True
+        told = self.undone.event.told
+        return told is not None and place > told
 
     def newer(self, connection: Connection) -> Connection | None:
         """The connection to which the session went from this one."""
@@ -144,12 +187,14 @@ class Accounts:
         sessions: in the order in which they began.
         last: the latest session of each client in each namespace.
         homeless: what was written to connections that were never accepted.
+        losses: of the store, in order.
     """
 
     packets: dict[str, Packet] = field(default_factory=dict[str, Packet])
     sessions: list[Session] = field(default_factory=list[Session])
     last: dict[_Client, Session] = field(default_factory=dict[_Client, Session])
     homeless: list[Received] = field(default_factory=list[Received])
+    losses: list[Loss] = field(default_factory=list[Loss])
 
     def in_namespaces(self) -> Iterator[tuple[Namespace, list[Packet]]]:
         """The recoverable packets that are in the stream, in the order of the stream, by namespace."""
@@ -172,7 +217,7 @@ def read_accounts(history: History) -> Accounts:
     for index, event in enumerate(history.events):
         reader.read(index, event)
     _place(reader.accounts.packets.values())
-    _note_losses(reader.losses, reader.accounts.packets.values())
+    _note_losses(reader.accounts)
     return reader.accounts
 
 
@@ -181,7 +226,6 @@ class _Reader:
 
     def __init__(self) -> None:
         self.accounts = Accounts()
-        self.losses: list[tuple[int, WritesLost]] = []
         self._offsets: dict[str, Offset] = {}
         self._received: set[str] = set()
         self._connections: dict[tuple[Namespace, int], tuple[Session, Connection]] = {}
@@ -202,7 +246,7 @@ class _Reader:
             case Ended():
                 self._end(event)
             case WritesLost():
-                self.losses.append((index, event))
+                self._lose(Loss(event, index))
             case Dropped():
                 pass  # what a client missed is judged by what it has, not by when it was away
 
@@ -239,8 +283,10 @@ class _Reader:
             session = self._begin(index, event)
         else:
             session.connections.append(Connection(event, len(session.connections)))
-            if _is_over(session, event):
-                session.strays.append(session.connections[-1])
+            newest = session.connections[-1]
+            told = any(loss.is_told_to(session, event.after) for loss in self.accounts.losses)
+            if told or session.is_over(event.after, newest):
+                session.strays.append(newest)
         self._connections[key] = session, session.connections[-1]
         self.accounts.last[event.namespace, event.client] = session
 
@@ -265,19 +311,21 @@ class _Reader:
 
     def _end(self, event: Ended) -> None:
         session = self._session_of(event)
-        if session is not None and session.ended is None:
-            session.ended = event
+        if session is not None and (session.ended is None or session.undone is not None):
+            session.ended, session.undone = event, None
+
+    def _lose(self, loss: Loss) -> None:
+        self.accounts.losses.append(loss)
+        for (_, sid), session in self._by_sid.items():
+            if sid in loss.event.ends:
+                session.undone, session.undone_from = loss, len(session.connections)
+            if sid in loss.event.moves:
+                session.forgotten.add(len(session.connections) - 1)
 
     def _session_of(self, event: MembershipChanged | Ended) -> Session | None:
         if event.sid is not None:
             return self._by_sid.get((event.namespace, event.sid))
         return self.accounts.last.get((event.namespace, event.client))
-
-
-def _is_over(session: Session, accepted: Accepted) -> bool:
-    """Tell whether a session had ended for certain when somebody came for it."""
-    ended = session.ended
-    return ended is not None and ended.by is not None and accepted.after >= ended.by
 
 
 def _place(packets: Iterable[Packet]) -> None:
@@ -295,10 +343,6 @@ def _place(packets: Iterable[Packet]) -> None:
             packet.last = behind = behind if packet.offset is None else packet.offset
 
 
-def _note_losses(losses: Iterable[tuple[int, WritesLost]], packets: Iterable[Packet]) -> None:
-    found = list(losses)
-    for packet in packets if found else ():
-        for index, loss in found:
-            if packet.index < index and packet.first > loss.after:
-                packet.lost = index
-                break
+def _note_losses(accounts: Accounts) -> None:
+    for packet in accounts.packets.values() if accounts.losses else ():
+        packet.lost = next((loss for loss in accounts.losses if loss.concerns(packet)), None)

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-from recovery.commands import Append, Appended
-from recovery.offsets import Offset
+from recovery.commands import Append, Appended, GetStream
+from recovery.offsets import ORIGIN, Offset
 from recovery.stores.memory_state import Snapshot
 from recovery.testing.faults import FaultKind, FaultLog
 from recovery.testing.loop import VirtualLoop
+from recovery.testing.losses import Losses, Witness
 from recovery.testing.network import Connection
 from recovery.testing.recorder import Recorder
 from recovery.testing.servers import Application, Operation, SimulatedServer
@@ -27,6 +28,7 @@ class Adversity:
         store: the one that they share.
         recorder: writes the history.
         faults: what befell whom, when.
+        losses: what the store lost, and nobody has been told.
     """
 
     def __init__(
@@ -41,15 +43,16 @@ class Adversity:
         self.loop = VirtualLoop.make(seed=seed)
         self.servers: dict[str, SimulatedServer] = {}
         self.recorder = Recorder(self.loop.time, self._end)
-        self.store = SimulatedStore(self.loop, seed=seed, appended=self._appended)
+        self.store = SimulatedStore(self.loop, seed=seed, appended=self._appended, renewed=self._renewed)
         self.faults = FaultLog()
+        self.losses = Losses(self.faults)
         self.settings = settings
         self.server_options = server_options
         self.operations: list[Operation] = []
         self._application = application
         self._connections: dict[int, tuple[SimulatedServer, Connection]] = {}
         self._starts = 0
-        self._replica: tuple[Snapshot, Offset] | None = None
+        self._replica: Snapshot | None = None
         for number in range(1, servers + 1):
             self._start(f"s{number}")
 
@@ -65,6 +68,7 @@ class Adversity:
         target = self.servers[server]
         self.faults.note(FaultKind.CRASH, server, self.time, self.time)
         self.loop.kill(target.process)
+        self.losses.died(target.number, self.time)
         for owner, connection in self._connections.values():
             if owner is target and not connection.is_over:
                 if silent:
@@ -154,17 +158,18 @@ class Adversity:
             if server.is_alive and server.link.cut is None:
                 cutoff = min(cutoff, server.manager.reads_from())
         self.store.state.trim_stream(cutoff)
+        self._note_trimming()
         self.faults.note(FaultKind.TRIM, None, self.time, None)
 
     def delete_stream(self) -> None:
         """Delete the stream."""
         self.store.state.delete_stream()
-        self.recorder.store_lost(Offset(0, 0))
-        self.faults.note(FaultKind.LOSS, None, self.time, None)
+        self.recorder.store_lost(ORIGIN, self.store.end)
+        self._note_loss(ORIGIN)
 
     def stop_replication(self) -> None:
         """Let the store's replica have no more writes."""
-        self._replica = self.store.state.snapshot(), self.store.state.last
+        self._replica = self.store.state.snapshot()
 
     def fail_over(self, seconds: float = 1.0) -> None:
         """Let the replica take over, which has nothing that came after `stop_replication`.
@@ -176,13 +181,9 @@ class Adversity:
         replica, self._replica = self._replica, None
         for server in self.servers.values():
             self.partition(server.name, seconds, refused=True)
-        self.loop.call_outside(self.time + seconds, self._take_over, *replica)
-
-    def _take_over(self, snapshot: Snapshot, last: Offset) -> None:
-        self.store.state.restore(snapshot)
-        self.store.end = last
-        self.recorder.store_lost(last)
-        self.faults.note(FaultKind.LOSS, None, self.time, None)
+        upto, undone = self.store.end, self.store.fail_over(replica)
+        self.recorder.store_lost(self.store.end, upto, undone)
+        self._note_loss(self.store.end)
 
     def heal(self) -> None:
         """End all faults that can end: thaw what is frozen, start what was killed."""
@@ -209,6 +210,8 @@ class Adversity:
             self._application,
             server_options=self.server_options,
             settings=self.settings,
+            number=self._starts,
+            losses=self.losses,
         )
         self.faults.note(FaultKind.CRASH, name, self.time, self.time)
 
@@ -235,3 +238,21 @@ class Adversity:
 
     def _appended(self, link: StoreLink, command: Append, reply: Appended) -> None:
         self.recorder.appended(link.owner, command, reply)
+        self._note_trimming()
+
+    def _renewed(self, place: Offset) -> None:
+        self.recorder.loss_told(place)
+        self.losses.told()
+
+    def _note_loss(self, after: Offset) -> None:
+        servers = [server for server in self.servers.values() if server.is_alive]
+        self.losses.lose(
+            self.time, after, [Witness(server.name, server.number, server.edge) for server in servers]
+        )
+        self.faults.note(FaultKind.LOSS, None, self.time, None)
+
+    def _note_trimming(self) -> None:
+        if self.losses.pending:
+            stream = self.store.state.execute(GetStream())
+            if stream is not None:
+                self.losses.trimmed(stream.first)

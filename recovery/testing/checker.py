@@ -48,7 +48,7 @@ def check(history: History) -> list[Violation]:
     violations = [*_written_to_nobody(accounts), *find_misnumbered(accounts.packets.values())]
     receptions: defaultdict[Namespace, list[Reception]] = defaultdict(list)
     for session in accounts.sessions:
-        reception = Reception(session, accounts.packets)
+        reception = Reception(session, accounts)
         violations += reception.judge()
         receptions[session.first.namespace].append(reception)
     settled = {id(session) for (_, client), session in accounts.last.items() if client in history.settled}

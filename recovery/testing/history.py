@@ -43,6 +43,7 @@ class Emitted:
         stored: True if the emit returned, False if it raised and said "certainly not stored", None if it
             raised and said "may have been".
         recoverable: False for volatile packets, local ones, and those with a callback.
+        earlier: places that it had before; the store lost them, and the emit was repeated.
         clients: names of the clients addressed, where that is known by name and not by rooms; else None.
     """
 
@@ -55,6 +56,7 @@ class Emitted:
     stored: bool | None = True
     recoverable: bool = True
     clients: frozenset[str] | None = None
+    earlier: frozenset[Offset] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,13 +150,25 @@ class Ended:
 class WritesLost:
     """The store lost writes that it had confirmed.
 
-    Sessions that begin later are owed none of them. One that was owed some, and lacks them, must end.
+    Sessions that begin later are owed none of them. One that was owed some, and lacks them, must end when the
+    loss is told to everybody.
 
     Attributes:
         after: everything that was emitted before this event and stood after here is gone.
+        upto: but for what stands after here; None if nothing does.
+        told: where the stream's new epoch begins, by which everybody is told; no session of before goes
+            beyond it. `ORIGIN` if that is not known: then it has to be at once. None if nobody was told,
+            because no server that knew what was lost lived long enough.
+        ends: sids of the sessions whose end was lost, too, so that it is undone until it is told.
+        moves: sids of the sessions of which it was lost that they had changed hands: whoever has one then is
+            not asked to let go of it.
     """
 
     after: Offset
+    upto: Offset | None = None
+    told: Offset | None = ORIGIN
+    ends: frozenset[str] = frozenset()
+    moves: frozenset[str] = frozenset()
 
 
 Event: TypeAlias = Emitted | Accepted | Received | MembershipChanged | Dropped | Ended | WritesLost

@@ -46,37 +46,35 @@ __all__ = ["make_plan"]
 _ROOMS = ("red", "blue")
 _NAMES = ("anna", "ben", "cleo", "dan")
 _WINDOW = 30.0
+_A_DOZEN_FAILURES = (Fate.FAILS,) * 12
 
 
-def make_plan(seed: int, *, failover: bool = False) -> Plan:
+def make_plan(seed: int) -> Plan:
     """Return the plan of a seed.
-
-    Args:
-        failover: the store also fails over to a replica that lacks its last writes.
 
     >>> make_plan(7) == make_plan(7)
     True
     """
-    return _Author(seed, failover=failover).write()
+    return _Author(seed).write()
 
 
 class _Author:
     """Writes one plan."""
 
-    def __init__(self, seed: int, *, failover: bool) -> None:
+    def __init__(self, seed: int) -> None:
         self._seed = seed
-        self._faults = (*_FAULTS, _Author.fail_over) if failover else _FAULTS
         self._chance = random.Random(f"plan {seed}")  # noqa: S311 - it has to repeat itself
         self._servers = tuple(f"s{number}" for number in range(1, self._chance.choice((1, 2, 2, 3)) + 1))
         self._clients = _NAMES[: self._chance.choice((1, 2, 2, 3, 4))]
         self._steps: list[Step] = []
+        self._in_a_hurry = False  # servers give up soon, so that a dozen failures are a failure for good
 
     def write(self) -> Plan:
         chance = self._chance
         for client in self._clients:
             self._steps.append(Come(client, self._server()))
         self._steps.append(Wait(chance.choice((0.0, 0.01, 0.1))))
-        acts = self._cast(_WORKLOAD, 3, 6) + self._cast(self._faults, 0, 3)
+        acts = self._cast(_WORKLOAD, 3, 6) + self._cast(_FAULTS, 0, 3)
         for _ in range(chance.randint(5, 30)):
             chance.choice((*acts, *_ALWAYS))(self)
             self._pause()
@@ -101,6 +99,8 @@ class _Author:
             read_count=chance.choice((1, 2, 5, 1000)),
             takeover_timeout=chance.choice((0.2, 2.0)),
         )
+        if self._in_a_hurry:
+            settings["publish_timeout"] = 0.3
         if chance.random() < 0.15:
             settings["log_max_entries"] = chance.choice((5, 20))
         if chance.random() < 0.1:
@@ -219,6 +219,50 @@ class _Author:
     def stop_reading(self) -> None:
         self._steps.append(StopReading(self._client(), self._chance.choice((0.5, 5.0, 20.0))))
 
+    # The store fails in the middle of something --------------------------------------------------------
+
+    def go_unsaved(self) -> None:
+        """Rooms are changed while a client goes, and its server can write nothing, but reads on."""
+        self._in_a_hurry = True
+        chance, client, (here, there) = self._chance, self._client(), self._two_servers()
+        own, other = chance.sample(_ROOMS, 2)
+        self._steps += [
+            Come(client, here),
+            Wait(0.1),
+            FailCommands(here, _A_DOZEN_FAILURES),
+            chance.choice((Enter, Exit))(here, client, own),
+            Lose(client, chance.choice(("reset", "close"))),
+            Wait(0.05),
+            Enter(there, client, other),
+            Wait(1.0),
+            Emit(there, (other,)),
+            Come(client, there),
+            Wait(0.1),
+        ]
+
+    def come_unsaved(self) -> None:
+        """A client is claimed, but not saved; then it comes once more, and leaves its connection open."""
+        self._in_a_hurry = True
+        chance, client, (here, there) = self._chance, self._client(), self._two_servers()
+        fates = (None,) * chance.choice((1, 2, 2)) + _A_DOZEN_FAILURES
+        self._steps += [
+            Come(client, there),
+            Wait(0.1),
+            Lose(client, chance.choice(("reset", "close"))),
+            Wait(0.2),
+            FailCommands(here, fates),
+            Come(client, here),
+            Wait(0.5),
+            Come(client, there),
+            Wait(0.1),
+            Emit(there),
+        ]
+
+    def _two_servers(self) -> tuple[str, str]:
+        """Two that differ, where there are two."""
+        here = self._server()
+        return here, self._chance.choice([server for server in self._servers if server != here] or [here])
+
     # The faults ----------------------------------------------------------------------------------------
 
     def crash(self) -> None:
@@ -269,7 +313,7 @@ class _Author:
     def fail_over(self) -> None:
         self._steps.append(StopReplication())
         for _ in range(self._chance.randint(0, 3)):
-            self._chance.choice(_ALWAYS)(self)
+            self._chance.choice((*_ALWAYS, *_CHANGES))(self)
             self._pause()
         self._steps.append(FailOver())
 
@@ -277,6 +321,17 @@ class _Author:
 _Act = Callable[[_Author], None]
 
 _ALWAYS: tuple[_Act, ...] = (_Author.emit, _Author.emit, _Author.lose_and_return)
+
+_CHANGES: tuple[_Act, ...] = (
+    _Author.come,
+    _Author.enter,
+    _Author.exit,
+    _Author.shut,
+    _Author.disconnect,
+    _Author.leave,
+    _Author.crash,
+)
+"""What a failover may undo, and what makes those forget who knew of it."""
 
 _WORKLOAD: tuple[_Act, ...] = (
     _Author.lose,
@@ -305,7 +360,10 @@ _FAULTS: tuple[_Act, ...] = (
     _Author.stall_store,
     _Author.cut_off,
     _Author.fail_commands,
+    _Author.go_unsaved,
+    _Author.come_unsaved,
     _Author.lag,
     _Author.trim,
     _Author.delete_stream,
+    _Author.fail_over,
 )

@@ -24,7 +24,7 @@ from recovery.testing.history import History, Received
 from recovery.testing.residue import residue
 from recovery.testing.servers import Application, example_application
 from recovery.testing.steps import Step
-from recovery.testing.verdicts import find_untrue_refusals
+from recovery.testing.verdicts import find_papered_over, find_untrue_refusals
 
 __all__ = ["Outcome", "Plan", "Problem", "errors_logged", "finish", "open_cluster", "run"]
 
@@ -180,6 +180,8 @@ def _judge(cluster: SimulatedCluster, *, notice: float) -> list[Problem]:
         Problem("untrue", text)
         for text in find_untrue_refusals(attempts, cluster.faults, settings, notice=notice)
     ]
+    found += [Problem("papered over", text) for text in find_papered_over(attempts)]
+    found += [Problem("not told", text) for text in cluster.losses.end(cluster.time)]
     found += [Problem("uncaught", f"nobody caught {error}") for error in cluster.loop.errors]
     for operation in cluster.operations:
         if operation.error is not None and not isinstance(operation.error, RecoveryError):

@@ -1,15 +1,17 @@
 """What one session got, judged packet by packet, and then what it lacks."""
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from recovery.offsets import ORIGIN, Offset
-from recovery.testing.accounts import Connection, Packet, Session
+from recovery.testing.accounts import Accounts, Connection, Packet, Session
 from recovery.testing.history import Emitted, Received
 from recovery.testing.membership import Truth
 from recovery.testing.violations import Kind, Violation
 
 __all__ = ["Reception"]
+
+_TOLD = "everybody had been told of lost writes, which ends all sessions"
 
 
 class Reception:
@@ -19,10 +21,11 @@ class Reception:
         heard: the packets that it heard, in the order in which it first did.
     """
 
-    def __init__(self, session: Session, packets: Mapping[str, Packet]) -> None:
+    def __init__(self, session: Session, accounts: Accounts) -> None:
         self.session = session
         self.heard: dict[str, Packet] = {}
-        self._packets = packets
+        self._packets = accounts.packets
+        self._losses = accounts.losses
         self._newest: dict[str, Packet] = {}  # of each producer: what it heard with the highest number
         self._highest: Offset | None = None
         self._begun_by = session.begun_by
@@ -61,9 +64,16 @@ class Reception:
         ended = self.session.ended
         if ended is not None and packet.last > ended.after:
             return False
-        if packet.lost is not None and packet.lost < self.session.index:
+        return not self._may_lack(packet) and self.session.addressed(packet) is Truth.YES
+
+    def _may_lack(self, packet: Packet) -> bool:
+        """Tell whether the store lost a packet before the session began, or has told nobody by its end."""
+        if packet.lost is None:
             return False
-        return self.session.addressed(packet) is Truth.YES
+        told = packet.lost.event.told
+        if packet.lost.index < self.session.index or told is None:
+            return True
+        return told != ORIGIN and (self._highest or ORIGIN) <= told
 
     def _is_between(self, packet: Packet) -> bool:
         """Tell whether the session heard something that certainly comes later."""
@@ -78,6 +88,7 @@ class Reception:
             return self._unknown(received, "nobody emitted it")
         if packet.emitted.stored is False:
             return self._unknown(received, "its emit raised, and said that it was not stored")
+        packet = packet.at(received.offset)
         violation = (
             self._doubled(packet, received, connection)
             or self._not_entitled(packet, received, connection)
@@ -126,22 +137,30 @@ class Reception:
         """Compare the packet's place with where the session began, ended, and changed hands."""
         session, newer = self.session, self.session.newer(connection)
         ended = None if session.ended is None else session.ended.by
+        forgotten = connection.number in session.forgotten and not received.heard
         if session.first.after != ORIGIN and packet.last <= session.first.after:
             kind, detail = (
                 Kind.BEFORE_SESSION,
                 f"the session {session.first.sid} began after {session.first.after}",
             )
-        elif newer is not None and ORIGIN < newer.accepted.by < packet.first:
+        elif newer is not None and ORIGIN < newer.accepted.by < packet.first and not forgotten:
             kind = Kind.OLD_CONNECTION
             detail = f"{_named(connection)}, but {_named(newer)} owned the session by {newer.accepted.by}"
-        elif ended is not None and packet.first > ended:
+        elif ended is not None and packet.first > ended and session.is_over(packet.first, connection):
             kind, detail = Kind.AFTER_END, f"the session was ended by {ended}"
+        elif self._was_told_before(packet):
+            kind, detail = Kind.AFTER_END, _TOLD
         elif not packet.emitted.recoverable and packet.last <= connection.accepted.after:
             kind = Kind.REPLAYED
             detail = f"on {_named(connection)}, for which the client asked at {connection.accepted.after}"
         else:
             return None
         return self._violation(kind, packet, received, detail)
+
+    def _was_told_before(self, packet: Packet) -> bool:
+        return any(
+            loss.is_told_to(self.session, packet.first) and packet.lost is not loss for loss in self._losses
+        )
 
     def _disordered(self, packet: Packet, received: Received, connection: Connection) -> Violation | None:
         offset = _offset(packet, received)
@@ -166,13 +185,14 @@ class Reception:
 
     def _stray(self, connection: Connection) -> Violation:
         accepted = connection.accepted
-        ended = self.session.ended
-        if ended is None or connection.number == 0:
+        ended, kind = self.session.ended, Kind.AFTER_END
+        if connection.number == 0:
             detail = f"{_named(connection)} got the sid {accepted.sid}, which no earlier connection had"
             kind = Kind.NO_SESSION
-        else:
+        elif ended is not None and self.session.is_over(accepted.after, connection):
             detail = f"{_named(connection)} was recovered at {accepted.after}, after the end by {ended.by}"
-            kind = Kind.AFTER_END
+        else:
+            detail = f"{_named(connection)} was recovered at {accepted.after}, when {_TOLD}"
         return Violation(kind, accepted.client, None, None, detail, accepted.namespace)
 
     def _circumstances(self, packet: Packet) -> str:

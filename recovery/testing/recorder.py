@@ -31,6 +31,7 @@ from recovery.testing.history import (
     Received,
     WritesLost,
 )
+from recovery.testing.replicas import Undone
 
 __all__ = ["Attempt", "Recorder", "Where"]
 
@@ -45,6 +46,11 @@ class Where(Protocol):
     @property
     def position(self) -> Offset:
         """All up to here was read by it, or confirmed to it."""
+        ...
+
+    @property
+    def knows_of_a_loss(self) -> bool:
+        """It knows of lost writes that nobody was told of."""
         ...
 
     def outcome_of(self, sid: str) -> Recovery | None:
@@ -63,6 +69,7 @@ class Attempt:
         left_at: when the client left the connection that it had before; None if it had none.
         reason: why it was not recovered.
         was_ended: somebody had tried to end the session.
+        knew: the server knew of lost writes that nobody had been told of.
     """
 
     client: str
@@ -75,6 +82,7 @@ class Attempt:
     recovered: bool = False
     reason: Reason | None = None
     was_ended: bool = False
+    knew: bool = False
 
 
 @dataclass(slots=True)
@@ -139,6 +147,7 @@ class Recorder:
         self._open: dict[int, Attempt] = {}
         self._accepted: set[int] = set()
         self._left_at: dict[str, float] = {}
+        self._untold: list[int] = []  # places of losses
 
     @property
     def end(self) -> Offset:
@@ -182,9 +191,19 @@ class Recorder:
             match = _NAME.search(fields.get(b"data", b""))
             name = match[1].decode() if match else ""
             if name in self._packets:
-                self._amend(name, offset=offset)
+                self._amend(name, offset=offset, earlier=self._earlier(name))
             else:
                 self._note_entry(server, Entry(offset, fields))
+
+    def _earlier(self, name: str) -> frozenset[Offset]:
+        """Places of a packet that the store lost, before it is appended once more."""
+        emitted = self.history.events[self._packets[name]]
+        assert isinstance(emitted, Emitted), "nothing is removed from a history"
+        losses = [event for event in self.history.events if isinstance(event, WritesLost)]
+        place = emitted.offset
+        if place is None or not any(loss.after < place <= (loss.upto or place) for loss in losses):
+            return emitted.earlier
+        return emitted.earlier | {place}
 
     def _note_entry(self, server: Where, entry: Entry) -> None:
         """An entry that `emit_begins` knows nothing of: an application's own packet, or no packet."""
@@ -221,6 +240,7 @@ class Recorder:
         server = self._places[connection]
         attempt = Attempt(client.name, server.name, client.pid, server.position, self._clock())
         attempt.left_at = self._left_at.get(client.name)
+        attempt.knew = server.knows_of_a_loss
         self._open[connection] = attempt
         self.attempts.append(attempt)
 
@@ -320,9 +340,26 @@ class Recorder:
         session.ended_at = self._clock()
         self.history.add(Ended(client.name, session.heard, sid=Sid(client.sid)))
 
-    def store_lost(self, after: Offset) -> None:
-        """The store lost what stood after an offset, and was confirmed."""
-        self.history.add(WritesLost(after))
+    def store_lost(self, after: Offset, upto: Offset, undone: Undone | None = None) -> None:
+        """The store lost what stood between two offsets, and perhaps more of the sessions."""
+        self._latest = max(self._latest, upto)
+        undone = undone or Undone()
+        self._untold.append(len(self.history.events))
+        lost = WritesLost(after, upto, told=None, ends=undone.ends, moves=undone.moves)
+        self.history.add(lost)
+        for change in undone.changes:
+            name = self.name_of(change.sid)
+            self.history.add(
+                MembershipChanged(name, change.room, change.entered, after=after, by=None, sid=change.sid)
+            )
+
+    def loss_told(self, place: Offset) -> None:
+        """The stream has a new epoch, by which everybody is told what was lost."""
+        for index in self._untold:
+            loss = self.history.events[index]
+            assert isinstance(loss, WritesLost), "nothing is removed from a history"
+            self.history.events[index] = replace(loss, told=place)
+        self._untold.clear()
 
     def name_of(self, sid: str) -> str:
         """The client that has a session, or had it; "" if it has not been accepted yet."""

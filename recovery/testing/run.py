@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
 
 from recovery.testing.planning import make_plan
 from recovery.testing.plans import Outcome, run
@@ -61,14 +60,14 @@ class Report:
         self.failed.update(other.failed)
 
 
-def run_seeds(seeds: Sequence[int], *, failover: bool = False) -> Report:
+def run_seeds(seeds: Sequence[int]) -> Report:
     """Run the plans of some seeds; see `make_plan`."""
     logger, report = logging.getLogger("recovery"), Report()
     level = logger.level
     logger.setLevel(logging.ERROR)  # what goes wrong in them is meant to
     try:
         for seed in seeds:
-            report.add(seed, run(make_plan(seed, failover=failover)))
+            report.add(seed, run(make_plan(seed)))
     finally:
         logger.setLevel(level)
     return report
@@ -83,12 +82,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for part in _parts(range(first, last), options):
         report.merge(part)
         if options.progress:
-            print(f"{report.histories} histories, {len(report.failed)} failed", file=sys.stderr)
+            print(f"{report.histories} histories, failed: {list(report.failed) or 'none'}", file=sys.stderr)
         if time.monotonic() - started > options.budget or len(report.failed) >= options.stop_after:
             break
     _tell(report, first, time.monotonic() - started)
     for seed in list(report.failed)[: options.stories]:
-        _tell_story(seed, failover=options.failover)
+        _tell_story(seed)
     return 1 if report.failed else 0
 
 
@@ -100,21 +99,19 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--budget", type=float, default=float("inf"), help="seconds after which to stop")
     parser.add_argument("--stop-after", type=int, default=sys.maxsize, help="seeds with problems to stop at")
     parser.add_argument("--stories", type=int, default=5, help="failed seeds that are told as a short story")
-    parser.add_argument("--failover", action="store_true", help="let the store lose writes in failovers, too")
     parser.add_argument("--progress", action="store_true", help="say how far it is, now and then")
     return parser
 
 
 def _parts(seeds: range, options: argparse.Namespace) -> Iterator[Report]:
     jobs, size = options.jobs, options.chunk
-    work = partial(run_seeds, failover=options.failover)
     chunks = [seeds[start : start + size] for start in range(0, len(seeds), size)]
     if jobs == 1:
-        yield from map(work, chunks)
+        yield from map(run_seeds, chunks)
         return
     executor = ProcessPoolExecutor(jobs)
     try:
-        yield from executor.map(work, chunks)
+        yield from executor.map(run_seeds, chunks)
     finally:
         executor.shutdown(cancel_futures=True)
 
@@ -131,8 +128,8 @@ def _tell(report: Report, first: int, seconds: float) -> None:
         print(f"  seed {seed}: {', '.join(kinds)}")
 
 
-def _tell_story(seed: int, *, failover: bool) -> None:
-    plan = shrink(make_plan(seed, failover=failover))
+def _tell_story(seed: int) -> None:
+    plan = shrink(make_plan(seed))
     print(f"\n{plan}")
     for problem in run(plan).problems[:5]:
         print(f"  ! {problem}")

@@ -11,6 +11,7 @@ from adapter import AsyncRecoveryManager
 from recovery.offsets import ORIGIN, Offset
 from recovery.records import Recovery, Room
 from recovery.testing.loop import Process, State, VirtualLoop
+from recovery.testing.losses import Losses
 from recovery.testing.recorder import Recorder
 from recovery.testing.storage import StoreLink
 
@@ -53,6 +54,7 @@ class SimulatedServer:
 
     Attributes:
         name: of the server.
+        number: unlike that of any other, under this name too.
         process: to freeze, and to kill.
         link: its way to the store.
         sio: the server.
@@ -70,13 +72,17 @@ class SimulatedServer:
         *,
         server_options: dict[str, Any],
         settings: dict[str, Any],
+        number: int,
+        losses: Losses,
     ) -> None:
         self.name = name
+        self.number = number
         self.process = loop.process(name)
         self.link = link
         self.leaving = False
         self._loop = loop
         self._recorder = recorder
+        self._losses = losses
         self._outcomes: dict[str, Recovery] = {}
         self._known = recorder.end
         self._lanes: dict[str, Operation | None] = {}
@@ -95,6 +101,16 @@ class SimulatedServer:
     def position(self) -> Offset:
         """All up to here was read by it, or confirmed to it."""
         return max(self._known, self.manager.reads_from())
+
+    @property
+    def edge(self) -> Offset:
+        """The last place that it has read, or published to."""
+        return self.manager.edge()
+
+    @property
+    def knows_of_a_loss(self) -> bool:
+        """It knows of lost writes that nobody was told of."""
+        return self._losses.known_to(self.number)
 
     @property
     def is_alive(self) -> bool:
@@ -153,6 +169,10 @@ class _Manager(AsyncRecoveryManager):
         """Where its reader is."""
         return self._process.runtime.dispatcher.position if self._begun else ORIGIN
 
+    def edge(self) -> Offset:
+        """The last place that it has read, or published to."""
+        return self._process.runtime.dispatcher.edge if self._begun else ORIGIN
+
     async def pre_connect(self, eio_sid: str, namespace: str) -> str | None:
         sid = await super().pre_connect(eio_sid, namespace)
         if sid is not None:
@@ -174,7 +194,7 @@ class _Manager(AsyncRecoveryManager):
 
     async def can_disconnect(self, sid: str, namespace: str) -> bool:
         client = self._process.clients.find(namespace, sid)
-        held = client is not None and client.held  # it is let in, then disconnected: later than this returns
+        held = client is not None and client.held  # what it got until the handler returned follows
         with self._recorder.ending(sid, certain=not held):
             return await super().can_disconnect(sid, namespace)
 

@@ -17,16 +17,18 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
-from recovery.commands import Append, Appended, Command, Read
+from recovery.commands import Append, Appended, Command, Read, ReadBack
 from recovery.errors import StoreError, StoreUnavailableError
-from recovery.offsets import ORIGIN
-from recovery.stores.memory_state import MemoryState
+from recovery.offsets import ORIGIN, Offset
+from recovery.stores.memory_state import MemoryState, Snapshot
 from recovery.testing.loop import VirtualLoop
 from recovery.testing.network import Pace
+from recovery.testing.replicas import Undone, what_it_lacks
 
 __all__ = ["Fate", "SimulatedStore", "StoreLink"]
 
 ANSWER_TIMEOUT = 5.0  # seconds, as of the Redis store
+_MOST_AT_ONCE = 10_000  # entries that one command appends
 
 
 class Fate(Enum):
@@ -48,6 +50,7 @@ class _Request:
     commands: Sequence[Command[Any]]
     reply: asyncio.Future[list[Any]]
     fate: Fate | None
+    primary: int = 0  # the one that it is sent to
     forgotten: bool = False  # its connection is gone: no reply will come
     waits_until: float | None = None  # a blocking read: when it gives up
 
@@ -68,17 +71,26 @@ class SimulatedStore:
         clock_shift: seconds by which its clock is ahead of the loop's.
         end: the last offset of the stream.
         stalled: it takes commands, and carries none out.
+        primary: how many failovers there were; what was sent to an earlier primary never arrives.
         appended: called with each batch that was stored.
+        renewed: called with the place at which a new epoch begins.
     """
 
     def __init__(
-        self, loop: VirtualLoop, *, seed: int, appended: Callable[["StoreLink", Append, Appended], None]
+        self,
+        loop: VirtualLoop,
+        *,
+        seed: int,
+        appended: Callable[["StoreLink", Append, Appended], None],
+        renewed: Callable[[Offset], None],
     ) -> None:
         self.clock_shift = 0.0
         self.state = MemoryState(clock=self.clock)
         self.end = ORIGIN
         self.stalled = False
+        self.primary = 0
         self.appended = appended
+        self.renewed = renewed
         self._loop = loop
         self._seed = seed
         self._inbox: deque[_Request] = deque()
@@ -104,8 +116,21 @@ class SimulatedStore:
         for request in inbox:
             self.arrive(request)
 
+    def fail_over(self, replica: Snapshot) -> Undone:
+        """Be the replica from now on; all connections must break. Returns what it lacks of the sessions."""
+        undone = what_it_lacks(self.state.snapshot(), replica)
+        self.state.restore(replica)
+        self.end = self.state.last
+        self.stalled = False
+        self.primary += 1
+        self._inbox.clear()
+        self._blocked.clear()
+        return undone
+
     def arrive(self, request: _Request) -> None:
         """A request has reached the store."""
+        if request.primary != self.primary:
+            return
         if self.stalled:
             self._inbox.append(request)
         elif request.waits_until is not None and not self._has_entries(request.commands[0]):
@@ -123,6 +148,11 @@ class SimulatedStore:
             else:
                 self._blocked.append(request)
 
+    def _genesis(self) -> Offset:
+        """Where the newest epoch begins."""
+        entries = self.state.execute(ReadBack(self.state.last, _MOST_AT_ONCE))
+        return next((entry.offset for entry in entries if b"epoch" in entry.fields), self.state.last)
+
     def _has_entries(self, command: Command[Any]) -> bool:
         return isinstance(command, Read) and self.end > command.after
 
@@ -133,6 +163,7 @@ class SimulatedStore:
 
     def _perform(self, request: _Request) -> None:
         replies: list[Any] = []
+        epoch = self.state.epoch
         for command in request.commands:
             try:
                 reply = self.state.execute(command)
@@ -141,6 +172,8 @@ class SimulatedStore:
             if isinstance(command, Append) and isinstance(reply, Appended):
                 self.appended(request.link, command, reply)
             replies.append(reply)
+        if self.state.epoch != epoch:
+            self.renewed(self._genesis())
         last = self.state.last
         if last != self.end:
             self.end = last
@@ -217,7 +250,7 @@ class StoreLink:
             await asyncio.sleep(self.pace.slowest)
             raise StoreUnavailableError("connection refused (simulated)", maybe_applied=False)
         block = commands[0].block_ms / 1000 if isinstance(commands[0], Read) else 0.0
-        request = _Request(self, commands, self._loop.create_future(), fate)
+        request = _Request(self, commands, self._loop.create_future(), fate, self._store.primary)
         link = self._reading if isinstance(commands[0], Read) else self._writing
         link.latest = max(link.latest, self._loop.time() + self._travel())
         if block and len(commands) == 1:

@@ -11,7 +11,7 @@ from recovery.settings import Settings
 from recovery.testing.faults import FaultKind, FaultLog
 from recovery.testing.recorder import Attempt
 
-__all__ = ["find_untrue_refusals"]
+__all__ = ["find_papered_over", "find_untrue_refusals"]
 
 _AFTERMATH = 15.0  # seconds for which a fault of the store can be felt: timeouts, retries, releases
 
@@ -30,6 +30,16 @@ def find_untrue_refusals(
             continue
         if attempt.pid:
             yield from judge.refusal(attempt)
+
+
+def find_papered_over(attempts: Sequence[Attempt]) -> Iterator[str]:
+    """Say who was recovered by a server that knew that the store had lost writes, and had told nobody."""
+    for attempt in attempts:
+        if attempt.recovered and attempt.knew:
+            yield (
+                f"{attempt.client} was recovered at {attempt.answered_at:.3f} s by {attempt.server}, which"
+                f" knew at {attempt.asked_at:.3f} s of lost writes that nobody had been told of"
+            )
 
 
 class _Judge:

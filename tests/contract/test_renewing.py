@@ -56,12 +56,22 @@ async def test_who_comes_second_changes_no_epoch(store: Subject, other_store: Su
 async def test_who_comes_second_and_lost_more_raises_the_offsets(
     store: Subject, other_store: Subject, hand: Hand
 ) -> None:
+    """And the epoch changes again: the one that is there cannot be told from one that came back."""
     _, lost = await opened_and_lost(store, hand)
     first = await store.execute(renew(lost))
     later = Offset(first.last.ms + 60_000, 0)
     again = await other_store.execute(renew(later, candidate="third"))
-    assert again.epoch == "second"
+    assert again.epoch == "third"
     assert again.last > later
+
+
+async def test_an_epoch_that_was_replaced_and_came_back_does_not_go_on(store: Subject, hand: Hand) -> None:
+    """The replica had neither the lost entries nor the epoch that an earlier failover had made necessary."""
+    opened, lost = await opened_and_lost(store, hand)
+    await store.execute(append(b"by a server that knows of nothing", sequence=2))
+    state = await store.execute(renew(lost, stale="second", candidate="third"))
+    assert (opened.epoch, state.epoch) == ("first", "third")
+    assert state.last > lost
 
 
 async def test_a_stream_that_is_gone_is_made_anew(store: Subject, hand: Hand) -> None:

@@ -5,6 +5,8 @@ import gc
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from engineio.async_socket import AsyncSocket
+
 from recovery.errors import PublishError
 from tests.e2e.steps import Step
 from tests.e2e.wire import Json, decode, encode
@@ -12,7 +14,16 @@ from tests.e2e.wire import Json, decode, encode
 if TYPE_CHECKING:
     from tests.e2e.apps import App
 
-__all__ = ["StepError", "leftover_tasks", "perform", "residue", "start_flood", "stop_flood", "writers"]
+__all__ = [
+    "StepError",
+    "kept_sockets",
+    "leftover_tasks",
+    "perform",
+    "residue",
+    "start_flood",
+    "stop_flood",
+    "writers",
+]
 
 
 class StepError(Exception):
@@ -117,6 +128,12 @@ def residue(app: "App") -> dict[str, Json]:
         "callbacks": [str(sid) for sid in manager.callbacks],
         "binary_packets": list(app.sio._binary_packet),  # private, but nothing else shows this leak
     }
+
+
+def kept_sockets() -> int:
+    """Return how many Engine.IO sockets are in the memory of this process, open or not."""
+    gc.collect()
+    return sum(isinstance(thing, AsyncSocket) for thing in gc.get_objects())
 
 
 def writers() -> int:

@@ -127,6 +127,10 @@ class Host:
         """Return how many tasks send to WebSockets: one for each that is open, unless one hangs."""
         return actions.writers()
 
+    async def do_sockets(self) -> int:
+        """Return how many Engine.IO sockets are in memory, open or not."""
+        return actions.kept_sockets()
+
     async def do_flood(self, app: str, **options: Any) -> None:
         """Start to emit numbered packets."""
         actions.start_flood(self._apps[app], **options)

@@ -8,6 +8,7 @@ from tests.e2e import steps
 from tests.e2e.cluster import Cluster
 from tests.e2e.conftest import OpenCluster
 from tests.e2e.js_clients import Drop, Upgraded
+from tests.waiting import async_wait_until
 
 WAYS: list[Drop] = ["close", "abrupt", "silent"]
 
@@ -171,6 +172,23 @@ async def test_a_moved_client_is_gone_from_its_old_server(cluster: Cluster) -> N
     await cluster.come_back(client, cluster.last)
     await cluster.first.wait_log("disconnect-done", client.sid)
     assert (await cluster.first.residue())["rooms"] == {}
+
+
+@pytest.mark.topologies("valkey-2")
+async def test_what_was_made_for_a_connection_goes_with_it(open_cluster: OpenCluster) -> None:
+    cluster = await open_cluster(server={"ping_interval": 0.2})
+    client = await cluster.client()
+    before = await cluster.first.host.ask("sockets")
+    for _ in range(20):
+        await client.drop()
+        await cluster.come_back(client, cluster.first)
+
+    async def gone() -> bool:
+        return bool(
+            await cluster.first.host.ask("sockets") <= before + 2
+        )  # python-engineio looks at one or two
+
+    await async_wait_until(gone, what="the sockets are collected")
 
 
 async def test_the_old_connections_disconnect_handler_ends_before_the_new_one_is_accepted(

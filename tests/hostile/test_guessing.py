@@ -10,6 +10,9 @@ from adapter.guesses import MOST_GUESSES, Guesses
 from recovery.core.decision import Presented
 from recovery.reasons import Reason
 from recovery.records import Pid
+from recovery.stores.redis.protocol import Script, exchange
+from tests.contract.builders import PID, claim
+from tests.contract.subject import KEYS
 from tests.interleavings.client import Client
 from tests.interleavings.harness import Server, World, settle
 
@@ -119,3 +122,11 @@ def test_nothing_is_kept_of_a_transport_that_is_gone() -> None:
     assert len(guesses._in_vain) == 1
     del transport
     assert len(guesses._in_vain) == 0
+
+
+def test_a_pid_is_looked_up_as_the_name_of_keys_and_compared_with_nothing() -> None:
+    """So the time that a refusal takes says nothing of how near a guess came."""
+    request = next(exchange(claim(), KEYS))
+    assert isinstance(request, Script)
+    assert request.keys == (KEYS.session(PID), KEYS.claim(PID))
+    assert not [argument for argument in request.args if PID in str(argument)]

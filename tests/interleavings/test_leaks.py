@@ -1,6 +1,9 @@
 """After many clients have come and gone, nothing of them is left in any table of the process."""
 
+import gc
+from asyncio import gather
 from typing import Any
+from weakref import ref
 
 from tests.interleavings.client import Client
 from tests.interleavings.clock import stopped_clock
@@ -89,3 +92,28 @@ async def test_nothing_is_left_of_many_clients(world: World) -> None:
                 await socket.check_ping_timeout()
         await settle(200)
         assert [_left(server) for server in servers] == [{}, {}]
+
+
+async def _come_and_go(server: Server, world: World) -> list[ref[Any]]:
+    """Connect some clients and cut them off; return their Engine.IO sockets."""
+    clients = [world.client() for _ in range(10)]
+    for number, client in enumerate(clients):
+        world.dial(client, server, polling=number % 5 == 0)
+    await settle(400)
+    made = [ref(server.socket_of(client)) for client in clients]
+    for client in clients:
+        client.cut()
+    await settle(400)
+    return made
+
+
+async def test_nothing_that_was_made_for_a_client_stays_in_memory(world: World) -> None:
+    """A weak table is none if its values hold its keys."""
+    with stopped_clock() as clock:
+        server = world.server(max_disconnection_duration=10.0)
+        made = await _come_and_go(server, world)
+        clock.advance(60)
+        await gather(*(socket.check_ping_timeout() for socket in server.sio.eio.sockets.values()))  # polling
+        await settle(400)
+        gc.collect()
+        assert [one() for one in made if one() is not None] == []

@@ -128,6 +128,30 @@ MUTANTS = (
         "            await runtime.publish(draft)\n\n    async def can_disconnect",
     ),
     Mutant(
+        "a connection that has ended is saved as if it had read on",
+        "recovery/core/saving.py",
+        "position = position if connection.ended_at is None else connection.ended_at",
+        "position = max(position, connection.ended_at or position)",
+    ),
+    Mutant(
+        "a recovered client is let in without the word of the store",
+        "adapter/async_gate.py",
+        "await seams.abort(self._server, client.connection.transport)\n        return True",
+        "pass\n        return True",
+    ),
+    Mutant(
+        "an epoch that came back with a replica goes on",
+        "recovery/stores/memory_state.py",
+        "if self.epoch == command.stale or self.begun <= command.lost:",
+        "if self.epoch == command.stale:",
+    ),
+    Mutant(
+        "a reader does not look for what its server knows",
+        "recovery/flows/reading.py",
+        "lost = lost or is_lost(known, newest)",
+        "lost = False",
+    ),
+    Mutant(
         "volatile packets are replayed",
         "recovery/core/packets.py",
         "return not self.volatile",

@@ -4,9 +4,10 @@ from itertools import product
 
 import pytest
 
-from recovery.testing.calamities import CutOff, Freeze, Lag, Trim
+from recovery.testing.calamities import CutOff, FailCommands, FailOver, Freeze, Lag, StopReplication, Trim
 from recovery.testing.plans import Plan, run
 from recovery.testing.steps import Come, Disconnect, Emit, Enter, Exit, Leave, Lose, Step, Wait
+from recovery.testing.storage import Fate
 
 _FOUND: dict[str, tuple[Step, ...]] = {
     "packets between a connect without the store and the store's first answer": (
@@ -86,6 +87,28 @@ _FOUND: dict[str, tuple[Step, ...]] = {
         Disconnect("s1", "anna"),
         Lose("anna", "silent"),
         Come("anna", "s1"),
+    ),
+    "a second failover loses that the epoch was renewed after the first one": (
+        Come("anna", "s1"),
+        Come("ben", "s2"),
+        Wait(0.1),
+        StopReplication(),
+        Emit("s2"),
+        Wait(0.05),
+        FailOver(),
+        StopReplication(),
+        Wait(12.0),
+        FailOver(),
+        Wait(20.0),
+    ),
+    "an emit that was delivered, lost by a failover before its reply, and repeated": (
+        Come("anna", "s1"),
+        Wait(0.1),
+        StopReplication(),
+        FailCommands("s1", (Fate.REPLY_LOST,)),
+        Emit("s1"),
+        Wait(0.005),
+        FailOver(),
     ),
 }
 

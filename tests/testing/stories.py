@@ -79,8 +79,8 @@ class Story:
         end = None if by is None else at(by)
         self.history.add(Ended(client, at(after), end, **fields))
 
-    def lose_writes(self, after: int) -> None:
-        self.history.add(WritesLost(at(after)))
+    def lose_writes(self, after: int, **fields: Any) -> None:
+        self.history.add(WritesLost(at(after), **fields))
 
     def sid(self, client: str) -> str:
         return self._sids[client]

@@ -32,14 +32,8 @@ def test_without_faults_nothing_is_lost() -> None:
     assert totals["recoveries"] > 20
 
 
-class WithoutFailovers(FaultyClusterMachine):
-    """What a store loses at a failover has tests of its own in tests/simulation."""
-
-    stop_replication = fail_over = None  # type: ignore[assignment]  # rules that are taken out
-
-
 def test_with_faults_nothing_is_lost_that_is_not_said() -> None:
-    run_state_machine_as_test(WithoutFailovers, settings=settings(QUICK, phases=[Phase.generate]))
+    run_state_machine_as_test(FaultyClusterMachine, settings=settings(QUICK, phases=[Phase.generate]))
 
 
 def test_a_failure_is_short_and_can_be_run_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,7 @@ class Script:
         known: int | None = AFTER.ms,
     ) -> None:
         self.entries = tuple(entry(event("e"), offset) for offset in offsets)
-        self.known = () if known is None else (entry(event("e"), known),)
+        self.known: tuple[Entry, ...] = () if known is None else (entry(event("e"), known),)
         end = last if last is not None else max(offsets, default=AFTER.ms)
         self.state = None if gone else StreamState(Epoch("epoch"), at(first), at(end), now_ms=end)
         self.asked: list[Command[Any]] = []
@@ -39,20 +39,27 @@ class Script:
             case Read():
                 return self.entries[: command.count]
             case ReadBack():
-                return self.known
+                return tuple(known for known in self.known if known.offset <= command.upto)
             case RenewStream():
                 return StreamState(command.candidate, at(1), at(20_000), now_ms=20_000)
             case _:
                 return self.state
 
-    def read(self, *, count: int = 10, after: Offset = AFTER, doubtful: bool = False) -> Batch:
+    def read(
+        self,
+        *,
+        count: int = 10,
+        after: Offset = AFTER,
+        doubtful: bool = False,
+        renewal: RenewStream = RENEWAL,
+    ) -> Batch:
         flow = read_on(
             after,
             count=count,
             block_ms=500,
             retention_ms=RETENTION_MS,
             doubtful=doubtful,
-            renewal=RENEWAL,
+            renewal=renewal,
         )
         return run(flow, self.perform)
 
@@ -128,6 +135,18 @@ def test_a_stream_that_lost_the_last_known_entry_gets_a_new_epoch() -> None:
     assert batch.stream is not None
     assert batch.stream.epoch == "another"
     assert script.asked[1:] == [ReadBack(AFTER, 1), GetStream(), RENEWAL]
+
+
+def test_what_was_read_is_looked_for_even_if_something_was_published_since() -> None:
+    """The reader may have had its last answer from the old primary, the publisher from the new one."""
+    script, published = Script(10_400, known=10_400), at(10_400)
+    script.known = (entry(event("e"), 10_400), entry(event("e"), 9_999))
+
+    batch = script.read(doubtful=True, renewal=RenewStream(Epoch("epoch"), Epoch("another"), published))
+
+    assert batch.gap
+    assert script.asked[1:3] == [ReadBack(AFTER, 1), ReadBack(published, 1)]
+    assert isinstance(script.asked[-1], RenewStream)
 
 
 def test_a_last_known_entry_that_was_trimmed_is_no_loss() -> None:

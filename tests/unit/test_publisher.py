@@ -10,7 +10,6 @@ from recovery.aio.publisher import Publisher
 from recovery.commands import Append, Appended, Command
 from recovery.errors import PublishError, StoreUnavailableError
 from recovery.flows.steps import Clock, Pause
-from recovery.offsets import ORIGIN
 from recovery.records import Draft, Epoch, ServerId
 from tests.contract.builders import draft
 from tests.interleavings.clock import stopped_clock
@@ -50,7 +49,6 @@ def _publisher(script: Script, *, max_waiting_bytes: int = 1_000_000) -> Publish
         script.perform,
         ServerId("one"),
         new_epoch=lambda: Epoch("e"),
-        known=lambda: ORIGIN,
         retention_ms=lambda: 1000,
         max_len=None,
         timeout=5.0,

@@ -4,6 +4,7 @@
 -- The epoch key is a hash:
 --   id    the epoch, a random name of this stream
 --   last  id of the last entry that these scripts know of; it outlives the stream
+--   at    id of the entry with which the epoch began; absent if somebody else made the stream
 
 -- Milliseconds since 1970 on the server's clock.
 local function clock()
@@ -39,11 +40,15 @@ local function ensure(stream, epoch_key, candidate, now)
   local known = redis.call('HMGET', epoch_key, 'id', 'last')
   local epoch, last = known[1], known[2]
   if redis.call('XLEN', stream) == 0 then
-    if not epoch or redis.call('EXISTS', stream) == 0 then
+    local begins = not epoch or redis.call('EXISTS', stream) == 0
+    if begins then
       epoch = candidate
     end
     last = add(stream, last, now, { 'epoch', epoch })
     redis.call('HSET', epoch_key, 'id', epoch, 'last', last)
+    if begins then
+      redis.call('HSET', epoch_key, 'at', last)
+    end
   elseif not epoch then
     epoch = candidate
     redis.call('HSET', epoch_key, 'id', epoch)
@@ -62,6 +67,6 @@ end
 local function renew(stream, epoch_key, epoch, now, lost)
   local last = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1)[1][1]
   local id = add(stream, is_above(last, lost) and last or lost, now, { 'epoch', epoch })
-  redis.call('HSET', epoch_key, 'id', epoch, 'last', id)
+  redis.call('HSET', epoch_key, 'id', epoch, 'last', id, 'at', id)
   return epoch, id
 end

@@ -1,0 +1,65 @@
+"""What a replica lacks of the sessions that its primary had: what a failover undoes, besides entries."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from recovery.records import HolderState, Pid, Room, SavedSession, Sid
+from recovery.sessions import decode_session
+from recovery.stores.memory_state import Snapshot
+
+__all__ = ["Undone", "UndoneChange", "what_it_lacks"]
+
+
+@dataclass(frozen=True, slots=True)
+class UndoneChange:
+    """A session is in a room again, or is not any more."""
+
+    sid: Sid
+    room: Room
+    entered: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """What a failover undoes.
+
+    Attributes:
+        ends: sessions that had ended, and have not.
+        moves: sessions that had changed hands, and have not.
+        changes: of rooms.
+    """
+
+    ends: frozenset[Sid] = frozenset()
+    moves: frozenset[Sid] = frozenset()
+    changes: tuple[UndoneChange, ...] = ()
+
+
+def what_it_lacks(primary: Snapshot, replica: Snapshot) -> Undone:
+    """Compare the saved sessions of a primary and of its replica."""
+    before = _sessions(replica)
+    ends = frozenset(before[pid].sid for pid in before if _has_ended(primary, pid))
+    now = _sessions(primary)
+    changes = [change for pid in before.keys() & now.keys() for change in _changes(now[pid], before[pid])]
+    moves = frozenset(before[pid].sid for pid in before if _has_moved(primary, replica, pid))
+    return Undone(ends, moves, tuple(sorted(changes, key=str)))
+
+
+def _sessions(snapshot: Snapshot) -> dict[Pid, SavedSession]:
+    return {
+        pid: decode_session(claim.value) for pid, claim in snapshot.claims.items() if claim.value is not None
+    }
+
+
+def _has_ended(snapshot: Snapshot, pid: Pid) -> bool:
+    claim = snapshot.claims.get(pid)
+    return claim is not None and claim.saved.state is HolderState.ENDED
+
+
+def _has_moved(primary: Snapshot, replica: Snapshot, pid: Pid) -> bool:
+    claim = primary.claims.get(pid)
+    return claim is not None and claim.number > replica.claims[pid].number
+
+
+def _changes(now: SavedSession, then: SavedSession) -> Iterator[UndoneChange]:
+    for room in set(now.rooms) ^ set(then.rooms):
+        yield UndoneChange(now.sid, room, room in then.rooms)
