@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from recovery.inspect import entries_between, find_sessions, open_source, rehearse
 from recovery.inspect.commands.schema import FIELDS, undocumented
+from recovery.inspect.importing import import_into
 from recovery.inspect.records import Session
 from recovery.inspect.redaction import Redaction
 from recovery.offsets import Offset
@@ -217,3 +218,18 @@ def test_what_cannot_be_compared_is_said(recorded: Recorded) -> None:
     answer = run("diff", recorded.url, "nowhere.snapshot")
     assert answer.status == 3
     assert "nowhere.snapshot" in answer.err
+
+
+def test_an_import_gives_sessions_the_time_that_they_had_left(
+    places: dict[str, str], recorded: Recorded, empty: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(open_source(places["snapshot"])) as source:
+        taken = source.now_ms() - 500_000
+        monkeypatch.setattr(source, "now_ms", lambda: taken)  # as if it were some minutes old
+        import_into(empty, KEYS, source)
+        before = {session.pid: session for session in find_sessions(source)}
+    with closing(open_source(empty)) as target:
+        now = target.now_ms()
+        for session in find_sessions(target):
+            had = before[session.pid].deadline_ms - taken
+            assert session.deadline_ms - now == pytest.approx(had, abs=20_000)

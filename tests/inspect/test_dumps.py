@@ -2,6 +2,7 @@
 
 import struct
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from recovery.offsets import ORIGIN
 from recovery.records import Draft, Epoch, HolderState, Namespace, Pid, SavedSession, ServerId, Sid
 from recovery.sessions import encode_session
 from recovery.stores import open_store
+from recovery.stores.embedded import EmbeddedServer
 from tests.inspect.recording import KEYS
 from tests.servers import SERVER_KINDS
 from tests.waiting import wait_until
@@ -190,3 +192,29 @@ def test_the_moment_of_a_dump_is_read_in_each_size(somewhere: Path) -> None:
         number = struct.pack("<i", 100)[:size]
         somewhere.write_bytes(b"REDIS0011\xfa\x05ctime" + bytes([0xC0 | code]) + number)
         assert read_dump_file(somewhere).at_ms == 100_000
+
+
+def test_what_had_expired_before_is_gone(tmp_path: Path) -> None:
+    """A server writes keys that have expired and that nobody has looked at since; alive they are not."""
+    with EmbeddedServer(options=("--enable-debug-command", "yes")) as server:
+        store = open_store(server.url, stream_name="socket.io", session_key_prefix="sio:session:")
+        epoch = store.execute(OpenStream(Epoch("e"))).epoch
+        store.execute(_save(ONE, epoch, ttl_ms=10**6))
+        with redis.Redis.from_url(server.url) as client:
+            client.execute_command("DEBUG", "SET-ACTIVE-EXPIRE", "0")
+            store.execute(_save(TWO, epoch, ttl_ms=1))
+            before = _dumped(server.url, tmp_path / "before.rdb")
+            later: Any = read_dump_file(before).at_ms + 2000
+            wait_until(lambda: _clock(client) > later, what="two seconds passed")
+            client.execute_command("DEBUG", "SET-ACTIVE-EXPIRE", "0")
+            after = _dumped(server.url, tmp_path / "after.rdb")
+        store.close()
+    with closing(open_source(before)) as source:
+        assert {session.pid for session in find_sessions(source)} == {ONE, TWO}
+    with closing(open_source(after)) as source:
+        assert {session.pid for session in find_sessions(source)} == {ONE}
+
+
+def _clock(client: Any) -> int:
+    seconds, _ = client.time()
+    return int(seconds) * 1000

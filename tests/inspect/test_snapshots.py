@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recovery.errors import SourceError
+from recovery.errors import SourceError, StoreUnavailableError
 from recovery.inspect import Source, entries_between, open_source, write_snapshot
 from recovery.inspect.records import StoredSession
 from recovery.inspect.snapshot_format import (
@@ -169,3 +169,17 @@ def test_a_selection_leaves_out_the_rest(live: Source, somewhere: Path) -> None:
 def test_a_place_that_cannot_be_written_is_said(live: Source, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="cannot write"):
         write_snapshot(live, tmp_path / "nowhere" / "file")
+
+
+def test_a_snapshot_that_fails_leaves_nothing(
+    live: Source, somewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(after: Offset, count: int, *, wait_ms: int = 0) -> tuple[Entry, ...]:
+        raise StoreUnavailableError("gone", maybe_applied=False)
+
+    monkeypatch.setattr(live, "read", fail)
+    somewhere.write_text("the one of before")
+    with pytest.raises(StoreUnavailableError):
+        write_snapshot(live, somewhere)
+    assert somewhere.read_text() == "the one of before"
+    assert [path.name for path in somewhere.parent.iterdir()] == [somewhere.name]

@@ -1,5 +1,6 @@
 """A live store, a snapshot of it and its RDB file give the same answers."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from recovery.inspect import (
     open_source,
     rehearse,
 )
+from recovery.inspect.server_source import ServerSource
 from recovery.offsets import ORIGIN, Offset
 from recovery.records import Pid, ServerId
 from recovery.settings import Settings
@@ -200,3 +202,16 @@ def test_an_embedded_store_is_opened_by_its_folder(recorded: Recorded, live: Sou
         session.sid for session in find_sessions(live)
     }
     source.close()
+
+
+def test_a_key_that_a_scan_gives_twice_is_one_session(live: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    once = ServerSource._scan
+
+    def twice(self: ServerSource, pattern: str) -> Iterator[list[bytes]]:
+        for keys in once(self, pattern):
+            yield [*keys, *keys]
+            yield keys
+
+    before = sorted(stored.pid for stored in live.sessions())
+    monkeypatch.setattr(ServerSource, "_scan", twice)
+    assert sorted(stored.pid for stored in live.sessions()) == before
