@@ -10,7 +10,7 @@ from typer.models import ArgumentInfo, CommandInfo, OptionInfo
 
 from adapter.cli import build_app
 from recovery.inspect.commands.place import PLACE_OPTIONS
-from recovery.inspect.commands.schema import FIELDS, LINE_BY_LINE
+from recovery.inspect.schema import FIELDS, LINE_BY_LINE
 
 __all__ = ["command_reference", "json_reference", "source_options"]
 

@@ -9,8 +9,8 @@ import redis
 
 from recovery.inspect import open_source
 from recovery.inspect.checkup import Finding, Level, check_up
-from recovery.inspect.commands.schema import FIELDS, undocumented
 from recovery.inspect.listing import Timing
+from recovery.inspect.schema import FIELDS, undocumented
 from recovery.settings import Settings
 from tests.docs.pages import DOCS, blocks
 from tests.inspect.commands import Answer, run

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import redis
 
-from recovery.inspect.commands.schema import FIELDS, undocumented
 from recovery.inspect.explanation import ADVICE
+from recovery.inspect.schema import FIELDS, undocumented
 from recovery.reasons import Reason
 from tests.inspect.commands import Answer, run
 from tests.inspect.recording import KEYS, Recorded

@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from recovery.commands import Claimed, ClaimRefused, ClaimSession
-from recovery.inspect.commands.schema import FIELDS, undocumented
+from recovery.inspect.schema import FIELDS, undocumented
 from recovery.reasons import Reason
 from recovery.records import Epoch, Namespace, ServerId
 from recovery.stores import open_store
@@ -249,3 +249,14 @@ def test_other_names_of_keys_are_found(recorded: Recorded) -> None:
     names = ("--session-key-prefix", "sio:ses*on:", "--stream-name", "other")
     assert run("sessions", "--url", recorded.url, *names, "--json").out == ""
     assert run("session", recorded["ann"].pid, "--url", recorded.url, *names).status == 1
+
+
+def test_no_password_of_a_url_is_shown(recorded: Recorded, valkey_url: str) -> None:
+    recorded.copy_to(valkey_url)
+    url = valkey_url.replace("unix://", "unix://default:a-secret@")
+    asked = run("session", recorded["ann"].pid, "--url", url, "--delete", typed="n\n")
+    wrong = run("sessions", "--url", valkey_url.replace("unix://", "unix://nobody:a-secret@"))
+    assert wrong.status == 3
+    for answer in (asked, wrong, run("sessions", "--url", "redis://me:a-secret@localhost:1")):
+        assert answer.err
+        assert "a-secret" not in answer.err + answer.out

@@ -1,5 +1,9 @@
 """``stream``, on what a real cluster left behind."""
 
+import os
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -11,12 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recovery.inspect import entries_between, open_source
-from recovery.inspect.commands.schema import FIELDS, undocumented
 from recovery.inspect.memory_source import MemorySource
+from recovery.inspect.schema import FIELDS, undocumented
 from recovery.inspect.traffic import decode_entry, measure_traffic
 from recovery.offsets import Offset
 from recovery.records import Entry
 from recovery.stores.memory_state import MemoryState
+from tests.docs.pages import ROOT
 from tests.inspect.commands import run
 from tests.inspect.recording import KEYS, Recorded
 from tests.unit.hosts import Host
@@ -188,3 +193,28 @@ def test_the_newest_are_found_in_pieces(recorded: Recorded, monkeypatch: pytest.
             assert traffic.part.entries == min(count, 15)
             newest = list(entries_between(source))[-count:]
             assert (traffic.part.first, traffic.part.last) == (newest[0].offset, newest[-1].offset)
+
+
+def test_an_interruption_ends_the_following_quietly(recorded: Recorded) -> None:
+    program = [sys.executable, "-c", "from adapter.cli import main; main()"]
+    arguments = ["stream", "--url", recorded.url, "--follow", "--from", "0-0"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        [*program, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        assert process.stdout is not None
+        assert "(genesis)" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (0, "")
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(recorded: Recorded) -> None:
+    program = f"{sys.executable} -c 'from adapter.cli import main; main()'"
+    command = f"{program} stream --entries --json --url '{recorded.url}' | head -1"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    finished = subprocess.run(
+        ["/bin/sh", "-c", command], capture_output=True, text=True, env=environment, check=True, timeout=60
+    )
+    assert finished.stderr == ""
+    assert len(finished.stdout.splitlines()) == 1

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recovery.inspect import entries_between, find_sessions, open_source, rehearse
-from recovery.inspect.commands.schema import FIELDS, undocumented
 from recovery.inspect.importing import import_into
 from recovery.inspect.records import Session
 from recovery.inspect.redaction import Redaction
+from recovery.inspect.schema import FIELDS, undocumented
 from recovery.offsets import Offset
 from recovery.records import Entry
 from recovery.stores.redis.keys import Keys
@@ -233,3 +233,12 @@ def test_an_import_gives_sessions_the_time_that_they_had_left(
         for session in find_sessions(target):
             had = before[session.pid].deadline_ms - taken
             assert session.deadline_ms - now == pytest.approx(had, abs=20_000)
+
+
+def test_what_a_snapshot_lacks_is_said_whenever_it_is_read(recorded: Recorded, somewhere: Path) -> None:
+    part = ("--namespace", "/chat", "--to", "2100-01-01", "--redact")
+    assert run("export", somewhere, "--url", recorded.url, *part).status == 0
+    answer = run("sessions", "--snapshot", somewhere, "--json")
+    assert len(answer.json_lines) == 1
+    for word in ("a filter", "--to", "--redact"):
+        assert word in answer.err

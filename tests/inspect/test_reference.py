@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from adapter.cli import build_app
-from recovery.inspect.commands.schema import FIELDS, undocumented
+from recovery.inspect.schema import FIELDS, undocumented
 from tests.docs.pages import DOCS
 from tests.inspect.commands import run
 

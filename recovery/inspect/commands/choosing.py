@@ -6,10 +6,10 @@ import typer
 
 from recovery.errors import ConfigurationError
 from recovery.inspect.commands.place import NO
-from recovery.inspect.commands.words import parse_duration, shown
 from recovery.inspect.listing import Filter, find_session
 from recovery.inspect.records import Session, SessionState
 from recovery.inspect.sources import Source
+from recovery.inspect.words import parse_duration, shown
 
 __all__ = [
     "NamespaceOption",

@@ -7,7 +7,8 @@ import typer
 from recovery.inspect.checkup import Finding, Level, check_up
 from recovery.inspect.commands.output import print_json, print_table
 from recovery.inspect.commands.place import FOUND_TROUBLE, Place, at_a_place, examples
-from recovery.inspect.commands.words import shown
+from recovery.inspect.forms import finding_form
+from recovery.inspect.words import shown
 
 __all__ = ["add_doctor"]
 
@@ -37,21 +38,12 @@ def add_doctor(app: typer.Typer) -> None:
             now_ms = None if place.at is None else place.now_ms(source)
             findings = list(check_up(source, place.keys, place.timing, user=user, now_ms=now_ms))
         if place.json:
-            print_json({"findings": [_json(finding) for finding in findings]})
+            print_json({"findings": [finding_form(finding) for finding in findings]})
         else:
             _show(findings)
         bad = {Level.FAIL, Level.WARN} if strict else {Level.FAIL}
         if any(finding.level in bad for finding in findings):
             raise typer.Exit(FOUND_TROUBLE)
-
-
-def _json(finding: Finding) -> dict[str, str]:
-    return {
-        "check": finding.check,
-        "level": finding.level.value,
-        "said": finding.said,
-        "todo": finding.todo,
-    }
 
 
 def _show(findings: list[Finding]) -> None:

@@ -3,17 +3,12 @@
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from recovery.inspect.commands.words import as_json, shown_pid
-from recovery.inspect.records import Session
-from recovery.inspect.rehearsal import Packet
-
-__all__ = ["lines", "packet_json", "print_json", "print_table", "session_json"]
+__all__ = ["lines", "print_json", "print_table"]
 
 _WIDTH_IN_A_PIPE = 200  # columns; a terminal has its own
 
@@ -52,27 +47,3 @@ def lines(pairs: Iterable[tuple[str, str]]) -> None:
 def print_json(value: object) -> None:
     """Print one JSON value on one line, in ASCII: nothing in it is anything to a terminal."""
     print(json.dumps(value, ensure_ascii=True), flush=True)
-
-
-def session_json(session: Session, now_ms: int, *, reveal: bool) -> dict[str, Any]:
-    """A session as `sessions --json` has it."""
-    return {
-        "pid": session.pid if reveal else shown_pid(session.pid, reveal=False),
-        "sid": session.sid,
-        "namespace": session.namespace,
-        "state": session.state.value,
-        "rooms": list(session.rooms),
-        "holder": session.holder,
-        "claim": session.number,
-        "since_ms": session.since_ms,
-        "deadline_ms": session.deadline_ms,
-        "left_ms": max(0, session.deadline_ms - now_ms),
-        "proven": str(session.proven),
-        "bytes": session.size,
-        "problem": session.problem,
-    }
-
-
-def packet_json(packet: Packet) -> dict[str, Any]:
-    """A packet as `replay --json` has it."""
-    return {"offset": packet.offset, "event": str(packet.args[0]), "args": as_json(list(packet.args[1:-1]))}

@@ -13,10 +13,11 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from recovery.errors import ConfigurationError, MalformedError, SourceError, StoreError
-from recovery.inspect.commands.words import parse_moment, shown
 from recovery.inspect.listing import Timing
 from recovery.inspect.opening import open_dump_source, open_live_source, open_snapshot_source
+from recovery.inspect.snapshots import SnapshotSource
 from recovery.inspect.sources import Source
+from recovery.inspect.words import parse_moment, shown
 from recovery.settings import Settings
 from recovery.stores.redis.keys import Keys
 
@@ -110,6 +111,8 @@ class Place:
         if len(chosen) > 1 or (not chosen and self.url is None):
             raise ConfigurationError("choose one source: --url URL, --snapshot FILE or --rdb FILE")
         source = self._open()
+        if isinstance(source, SnapshotSource) and source.note:
+            typer.echo(f"note: in this snapshot {shown(source.note)}", err=True)
         try:
             yield source
         finally:

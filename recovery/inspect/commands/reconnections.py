@@ -5,14 +5,15 @@ from typing import Annotated, Any
 import typer
 
 from recovery.inspect.commands.choosing import found_or_exit
-from recovery.inspect.commands.output import packet_json, print_json, print_table
+from recovery.inspect.commands.output import print_json, print_table
 from recovery.inspect.commands.place import MAY_BEGIN_WITH_A_HYPHEN, NO, Place, at_a_place, examples
-from recovery.inspect.commands.words import shown, shown_data, shown_pid
 from recovery.inspect.explanation import Explanation, explain
+from recovery.inspect.forms import explanation_form, rehearsal_form
 from recovery.inspect.listing import find_session
 from recovery.inspect.rehearsal import Rehearsal, rehearse
 from recovery.inspect.sources import Source
 from recovery.inspect.unsent import Unsent, list_unsent
+from recovery.inspect.words import shown, shown_data
 
 __all__ = ["add_reconnections"]
 
@@ -62,7 +63,7 @@ def _add_replay(app: typer.Typer) -> None:
             rehearsal = _rehearsed(source, place, session.pid, offset, namespace, identity, now_ms)
             unsent = list(list_unsent(rehearsal)) if everything else None
             if place.json:
-                print_json(_replay_json(rehearsal, unsent, reveal=place.reveal))
+                print_json(rehearsal_form(rehearsal, unsent, reveal=place.reveal))
             else:
                 _show_replay(rehearsal, unsent)
         if not rehearsal.recovered:
@@ -101,7 +102,7 @@ def _add_why(app: typer.Typer) -> None:
             rehearsal = _rehearsed(source, place, presented, last, namespace, identity, now_ms)
             explanation = explain(rehearsal, now_ms)
             if place.json:
-                print_json(_why_json(explanation, presented, reveal=place.reveal))
+                print_json(explanation_form(explanation, presented, reveal=place.reveal))
             else:
                 _show_why(explanation)
         if not rehearsal.recovered:
@@ -156,45 +157,9 @@ def _because(unsent: Unsent) -> str:
     return unsent.reason.value if unsent.event else f"{unsent.reason.value} ({kind})"
 
 
-def _replay_json(rehearsal: Rehearsal, unsent: list[Unsent] | None, *, reveal: bool) -> dict[str, Any]:
-    found: dict[str, Any] = {
-        "outcome": rehearsal.outcome,
-        "recovered": rehearsal.recovered,
-        "pid": shown_pid(str(rehearsal.presented.pid), reveal=reveal),
-        "sid": rehearsal.connection.sid or None,
-        "namespace": rehearsal.connection.namespace,
-        "floor": str(rehearsal.connection.proven) if rehearsal.recovered else None,
-        "rooms": list(rehearsal.rooms) if rehearsal.recovered else [],
-        "packets": [packet_json(packet) for packet in rehearsal.packets],
-    }
-    if unsent is not None:
-        found["unsent"] = [_unsent_json(each) for each in unsent]
-    return found
-
-
-def _unsent_json(unsent: Unsent) -> dict[str, Any]:
-    return {
-        "offset": str(unsent.offset),
-        "kind": None if unsent.kind is None else unsent.kind.name,
-        "event": unsent.event,
-        "reason": unsent.reason.value,
-    }
-
-
 def _show_why(explanation: Explanation) -> None:
     for step in explanation.steps:
         typer.echo(f"{'yes' if step.passed else 'NO ':<3}  {step.name:<7}  {shown(step.said, 1000)}")
     typer.echo(f"\n{explanation.outcome}")
     if explanation.advice:
         typer.echo(explanation.advice)
-
-
-def _why_json(explanation: Explanation, pid: str, *, reveal: bool) -> dict[str, Any]:
-    return {
-        "outcome": explanation.outcome,
-        "pid": shown_pid(pid, reveal=reveal),
-        "steps": [
-            {"name": step.name, "passed": step.passed, "said": step.said} for step in explanation.steps
-        ],
-        "advice": explanation.advice,
-    }

@@ -17,19 +17,10 @@ from recovery.inspect.commands.choosing import (
     found_or_exit,
     wanted,
 )
-from recovery.inspect.commands.output import lines, packet_json, print_json, print_table, session_json
+from recovery.inspect.commands.output import lines, print_json, print_table
 from recovery.inspect.commands.place import MAY_BEGIN_WITH_A_HYPHEN, NO, Place, at_a_place, examples
-from recovery.inspect.commands.words import (
-    as_json,
-    duration,
-    moment,
-    shortened,
-    shown,
-    shown_data,
-    shown_pid,
-    shown_room,
-)
 from recovery.inspect.ending import end_session
+from recovery.inspect.forms import session_form, whole_session_form
 from recovery.inspect.listing import (
     SortKey,
     find_sessions,
@@ -38,6 +29,16 @@ from recovery.inspect.listing import (
 )
 from recovery.inspect.records import Owner, Session, SessionState
 from recovery.inspect.rehearsal import Rehearsal, rehearse
+from recovery.inspect.words import (
+    duration,
+    moment,
+    shortened,
+    shown,
+    shown_data,
+    shown_pid,
+    shown_room,
+)
+from recovery.stores.redis.connections import masked
 
 __all__ = ["add_sessions"]
 
@@ -119,7 +120,7 @@ def _add_one(app: typer.Typer) -> None:
             owner = owner_of(source, found, place.timing, now_ms)
             rehearsal = rehearse(source, found.pid, settings=place.timing.settings, now_ms=now_ms)
             if place.json:
-                print_json(_whole_json(found, owner, rehearsal, now_ms, reveal=place.reveal))
+                print_json(whole_session_form(found, owner, rehearsal, now_ms, reveal=place.reveal))
             else:
                 _show(found, owner, rehearsal, now_ms, place, data_limit)
 
@@ -141,7 +142,7 @@ def _list(found: Iterator[Session], sort: SortKey | None, limit: int, now_ms: in
         rows = iter(first_sorted(found, sort, most + 1) if limit else sorted(found, key=sort.order))
     if place.json:
         for each in islice(rows, most):
-            print_json(session_json(each, now_ms, reveal=place.reveal))
+            print_json(session_form(each, now_ms, reveal=place.reveal))
         return
     chosen = list(islice(rows, most + 1))
     headings = ("pid", "sid", "namespace", "state", "in it for:", "left:", "rooms", "owner", "bytes:")
@@ -172,7 +173,7 @@ def _delete(place: Place, session: Session, *, ask: bool) -> None:
         raise ConfigurationError("--delete writes into a live store: it needs --url")
     shown_as = f"{shown_pid(session.pid, reveal=place.reveal)} ({shown(session.sid or 'no sid')})"
     if ask and not typer.confirm(
-        f"End the session {shown_as}, {session.state.value} in {place.url}?", err=True
+        f"End the session {shown_as}, {session.state.value} in {masked(place.url)}?", err=True
     ):
         raise typer.Exit(NO)
     try:
@@ -237,25 +238,3 @@ def _claimed(session: Session) -> str:
 
 def _since(room: Any, at: object) -> str:
     return shown_room(room) if at is None else f"{shown_room(room)} (since {at})"
-
-
-def _whole_json(
-    session: Session, owner: Owner, rehearsal: Rehearsal, now_ms: int, *, reveal: bool
-) -> dict[str, Any]:
-    joined = [{"room": room, "since": _text(session.joined(room))} for room in session.rooms]
-    return session_json(session, now_ms, reveal=reveal) | {
-        "rooms": joined,
-        "identity": session.identity,
-        "epoch": session.epoch,
-        "start": str(session.start),
-        "position": str(session.position),
-        "claimed_ms": session.claimed_ms,
-        "owner": {"server": owner.server, "heard_ms": owner.heard_ms},
-        "data": as_json(session.data),
-        "outcome": rehearsal.outcome,
-        "packets": [packet_json(packet) for packet in rehearsal.packets],
-    }
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)

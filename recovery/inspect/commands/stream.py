@@ -1,15 +1,17 @@
 """`stream`: what is in it, how fast it grows, how far it reaches back, and entry by entry."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from recovery.errors import ConfigurationError
 from recovery.inspect.commands.output import lines, print_json, print_table
 from recovery.inspect.commands.place import NO, Place, at_a_place, examples
-from recovery.inspect.commands.words import (
-    as_json,
+from recovery.inspect.forms import entry_form, traffic_form
+from recovery.inspect.sources import Source, entries_between
+from recovery.inspect.traffic import DecodedEntry, Traffic, decode_entry, measure_traffic
+from recovery.inspect.words import (
     duration,
     moment,
     parse_moment,
@@ -18,8 +20,6 @@ from recovery.inspect.commands.words import (
     shown_data,
     shown_room,
 )
-from recovery.inspect.sources import Source, entries_between
-from recovery.inspect.traffic import DecodedEntry, Traffic, decode_entry, measure_traffic
 from recovery.offsets import ORIGIN, Offset, parse_offset
 from recovery.records import Entry
 
@@ -119,7 +119,7 @@ def _measure(source: Source, place: Place, after: Offset, upto: Offset | None, s
         typer.echo("error: there is no stream, or it has no epoch", err=True)
         raise typer.Exit(NO)
     if place.json:
-        print_json(_json(traffic))
+        print_json(traffic_form(traffic))
     else:
         _show(traffic)
     if not traffic.covers_window:
@@ -148,7 +148,7 @@ def _list(found: Iterator[Entry], namespace: str | None, most: int, *, as_json: 
             decoded = decode_entry(entry)
             if namespace in {None, decoded.namespace}:
                 if as_json:
-                    print_json(_entry_json(decoded))
+                    print_json(entry_form(decoded))
                 else:
                     typer.echo(_entry_line(decoded))
                 most -= 1
@@ -171,22 +171,6 @@ def _entry_line(entry: DecodedEntry) -> str:
     if entry.problem:
         parts.append(shown(entry.problem))
     return "  ".join(parts)
-
-
-def _entry_json(entry: DecodedEntry) -> dict[str, Any]:
-    return {
-        "offset": str(entry.offset),
-        "namespace": entry.namespace,
-        "kind": None if entry.kind is None else entry.kind.name,
-        "event": entry.event,
-        "args": as_json(list(entry.args[1:])),
-        "rooms": list(entry.audience.rooms),
-        "excluded": list(entry.audience.excluded),
-        "volatile": entry.volatile,
-        "server": entry.server,
-        "bytes": entry.size,
-        "problem": entry.problem,
-    }
 
 
 def _show(traffic: Traffic) -> None:
@@ -221,26 +205,3 @@ def _show(traffic: Traffic) -> None:
         for (namespace, event), count in part.names.most_common(30)
     ]
     print_table(("share:", "namespace", "event", "entries:", "bytes:"), rows)
-
-
-def _json(traffic: Traffic) -> dict[str, Any]:
-    part, stream = traffic.part, traffic.stream
-    return {
-        "entries": traffic.length,
-        "epoch": stream.epoch,
-        "oldest": str(stream.first),
-        "newest": str(stream.last),
-        "bytes": traffic.size,
-        "per_second": part.per_second,
-        "held_ms": traffic.held_ms,
-        "window_ms": traffic.window_ms,
-        "retention_ms": traffic.retention_ms,
-        "untrimmed": traffic.untrimmed,
-        "covers_window": traffic.covers_window,
-        "looked_at": part.entries,
-        "is_sample": traffic.is_sample,
-        "shares": [
-            {"namespace": namespace, "event": event, "entries": count, "bytes": part.sizes[namespace, event]}
-            for (namespace, event), count in part.names.most_common()
-        ],
-    }

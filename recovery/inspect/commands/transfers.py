@@ -21,9 +21,9 @@ from recovery.inspect.commands.choosing import (
 from recovery.inspect.commands.output import print_json, print_table
 from recovery.inspect.commands.place import NO, Place, at_a_place, examples, reports_errors
 from recovery.inspect.commands.stream import FromOption, ToOption, after_option, upto_option
-from recovery.inspect.commands.words import as_json, shown, shown_data, shown_pid
 from recovery.inspect.comparison import Difference, compare_sessions, compare_streams
 from recovery.inspect.decoding import decode_stored
+from recovery.inspect.forms import difference_form, stream_difference_form
 from recovery.inspect.importing import import_into
 from recovery.inspect.listing import Filter
 from recovery.inspect.opening import open_source
@@ -31,6 +31,7 @@ from recovery.inspect.records import StoredSession
 from recovery.inspect.redaction import Redaction
 from recovery.inspect.snapshots import Selection, Written, write_snapshot
 from recovery.inspect.sources import Source
+from recovery.inspect.words import shown, shown_data, shown_pid
 from recovery.settings import Settings
 from recovery.stores.redis.connections import masked
 from recovery.stores.redis.keys import Keys
@@ -101,9 +102,9 @@ def _add_export(app: typer.Typer) -> None:
 
 
 def _note(chosen: Filter, begin: str | None, end: str | None, *, redact: bool) -> str:
-    parts = ["sessions were filtered"] if chosen != Filter() else []
-    parts += ["the stream is a part of it"] if begin or end else []
-    parts += ["redacted"] if redact else []
+    parts = ["sessions are missing (a filter)"] if chosen != Filter() else []
+    parts += ["entries are missing (--from, --to)"] if begin or end else []
+    parts += ["pids and data are not the true ones (--redact)"] if redact else []
     return ", ".join(parts)
 
 
@@ -180,7 +181,7 @@ def _add_diff(app: typer.Typer) -> None:
 def _print_differences(one: Source, two: Source, *, reveal: bool, as_json: bool) -> bool:
     streams = compare_streams(one, two)
     if as_json:
-        print_json({name: {"a": a, "b": b} for name, (a, b) in streams.values.items()})
+        print_json(stream_difference_form(streams))
     else:
         rows = [(name, shown(str(a)), shown(str(b))) for name, (a, b) in streams.values.items()]
         print_table(("stream", "a", "b"), rows)
@@ -188,7 +189,7 @@ def _print_differences(one: Source, two: Source, *, reveal: bool, as_json: bool)
     for each in compare_sessions(one, two):
         found += 1
         if as_json:
-            print_json(_difference_json(each, reveal=reveal))
+            print_json(difference_form(each, reveal=reveal))
         else:
             typer.echo(_difference_line(each, reveal=reveal))
     return found > 0 or streams.is_any
@@ -198,12 +199,3 @@ def _difference_line(each: Difference, *, reveal: bool) -> str:
     changes = [f"{name}: {shown_data(a, 60)} -> {shown_data(b, 60)}" for name, (a, b) in each.changes.items()]
     pid, sid = shown_pid(each.pid, reveal=reveal), shown(each.sid or "-", 40)
     return f"{each.kind.value:<7}  {pid}  {sid}  {'; '.join(changes)}".rstrip()
-
-
-def _difference_json(each: Difference, *, reveal: bool) -> dict[str, object]:
-    return {
-        "kind": each.kind.value,
-        "pid": shown_pid(each.pid, reveal=reveal),
-        "sid": each.sid,
-        "changes": {name: {"a": as_json(a), "b": as_json(b)} for name, (a, b) in each.changes.items()},
-    }
