@@ -15,25 +15,43 @@ Example: who is away, in which rooms, and what would each get if it came back no
     source.close()
 """
 
+from recovery.inspect.checkup import Finding, check_up
+from recovery.inspect.comparison import Difference, compare_sessions, compare_streams
+from recovery.inspect.explanation import Explanation, explain
 from recovery.inspect.listing import Filter, Timing, find_session, find_sessions, list_owners
 from recovery.inspect.opening import open_source
 from recovery.inspect.records import Owner, Session, SessionState
 from recovery.inspect.rehearsal import Rehearsal, rehearse
 from recovery.inspect.snapshots import write_snapshot
 from recovery.inspect.sources import Source, entries_between
+from recovery.inspect.traffic import DecodedEntry, Traffic, decode_entry, measure_traffic
+from recovery.inspect.unsent import Unsent, list_unsent
 
 __all__ = [
+    "DecodedEntry",
+    "Difference",
+    "Explanation",
     "Filter",
+    "Finding",
     "Owner",
     "Rehearsal",
     "Session",
     "SessionState",
     "Source",
     "Timing",
+    "Traffic",
+    "Unsent",
+    "check_up",
+    "compare_sessions",
+    "compare_streams",
+    "decode_entry",
     "entries_between",
+    "explain",
     "find_session",
     "find_sessions",
     "list_owners",
+    "list_unsent",
+    "measure_traffic",
     "open_source",
     "rehearse",
     "write_snapshot",

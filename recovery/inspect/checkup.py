@@ -43,6 +43,9 @@ class Level(StrEnum):
 class Finding:
     """What a check found.
 
+    >>> Finding("memory", Level.FAIL, "9 of 10 bytes are used", "give it memory").level.value
+    'fail'
+
     Attributes:
         check: its name.
         said: what was found.
@@ -84,6 +87,11 @@ def check_up(
 
     Raises:
         StoreError: the source does not answer.
+
+    Example::
+
+        for finding in check_up(source, Keys("socket.io", "sio:session:")):
+            print(finding.level, finding.check, finding.said, finding.todo)
     """
     timing = timing or Timing()
     now_ms = source.now_ms() if now_ms is None else now_ms

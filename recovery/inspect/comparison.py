@@ -30,6 +30,9 @@ class DifferenceKind(StrEnum):
 class Difference:
     """A session that is not in both, or not the same.
 
+    >>> Difference(DifferenceKind.GONE, Pid("p1"), Sid("1SYf")).kind.value
+    'gone'
+
     Attributes:
         changes: what it had in the first and has in the second, by name; empty unless it has changed.
     """
@@ -53,7 +56,13 @@ class StreamDifference:
 
 
 def compare_sessions(first: Source, second: Source) -> Iterator[Difference]:
-    """The sessions that differ; reads the first source twice, the second once."""
+    """The sessions that differ; reads the first source twice, the second once.
+
+    Example::
+
+        for difference in compare_sessions(open_source("morning.snapshot"), open_source("redis://localhost")):
+            print(difference.kind, difference.sid, difference.changes)
+    """
     digests = {each.pid: _digest(each) for each in find_sessions(first)}
     changed: dict[Pid, Session] = {}
     for session in find_sessions(second):
@@ -70,7 +79,12 @@ def compare_sessions(first: Source, second: Source) -> Iterator[Difference]:
 
 
 def compare_streams(first: Source, second: Source) -> StreamDifference:
-    """Both ends, the epochs and the lengths of two streams."""
+    """Both ends, the epochs and the lengths of two streams.
+
+    Example::
+
+        compare_streams(open_source("morning.snapshot"), open_source("redis://localhost")).is_any
+    """
     here, there = first.stream(), second.stream()
     states = {
         "epoch": (here and here.epoch, there and there.epoch),

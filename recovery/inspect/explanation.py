@@ -80,7 +80,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """The checks in order.
+    """The checks in order; `explain` makes one.
+
+    >>> Explanation("malformed", (Step("form", passed=False, said="no offset"),), "look").steps[0].passed
+    False
 
     Attributes:
         outcome: "recovered", or the reason.
@@ -97,6 +100,11 @@ def explain(rehearsal: Rehearsal, now_ms: int) -> Explanation:
 
     Args:
         now_ms: the moment that it was of.
+
+    Example::
+
+        for step in explain(rehearse(source, pid), source.now_ms()).steps:
+            print(step.name, step.passed, step.said)
     """
     reason = rehearsal.reason
     return Explanation(

@@ -28,7 +28,10 @@ _OTHERS = "(others)"
 
 @dataclass(frozen=True, slots=True)
 class DecodedEntry:
-    """An entry of the stream, as far as it can be read.
+    """An entry of the stream, as far as it can be read; `decode_entry` makes one.
+
+    >>> decode_entry(Entry(Offset(5, 0), {b"type": b"77"})).problem
+    'it is of no type that we know'
 
     Attributes:
         kind: what it does; None for a genesis entry, and for what is not for us.
@@ -60,7 +63,11 @@ class DecodedEntry:
 
 
 def decode_entry(entry: Entry, codec: PayloadCodec | None = None) -> DecodedEntry:
-    """Decode an entry; nothing in it raises."""
+    """Decode an entry; nothing in it raises.
+
+    >>> decode_entry(Entry(Offset(5, 0), {b"epoch": b"e"})).event
+    '(genesis)'
+    """
     blank = DecodedEntry(
         entry.offset,
         kind=None,
@@ -137,7 +144,11 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """A stream as a whole, and the part of it that was looked at.
+    """A stream as a whole, and the part of it that was looked at; `measure_traffic` makes one.
+
+    Example::
+
+        print(measure_traffic(source).part.names.most_common(3))
 
     Attributes:
         length: entries in the stream.
@@ -185,6 +196,11 @@ def measure_traffic(
         upto: and up to this one.
         sample: look at so many at most, the newest; None for all.
         now_ms: the moment that it is of.
+
+    Example::
+
+        traffic = measure_traffic(source)
+        print(traffic.length, traffic.part.per_second, traffic.covers_window)
     """
     stream = source.stream()
     if stream is None:

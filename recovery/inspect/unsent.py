@@ -40,6 +40,9 @@ class UnsentReason(StrEnum):
 class Unsent:
     """An entry that is not sent.
 
+    >>> Unsent(Offset(5, 0), Kind.BROADCAST, UnsentReason.VOLATILE, "cursor").reason.value
+    'volatile'
+
     Attributes:
         kind: what the entry does, None if it cannot be told.
         reason: an `UnsentReason` or an `Obstacle`.
@@ -53,7 +56,13 @@ class Unsent:
 
 
 def list_unsent(rehearsal: Rehearsal) -> Iterator[Unsent]:
-    """Entries that the rehearsal looked at and did not send, in order; none if it was refused."""
+    """Entries that the rehearsal looked at and did not send, in order; none if it was refused.
+
+    Example::
+
+        for unsent in list_unsent(rehearse(source, pid)):
+            print(unsent.offset, unsent.event, unsent.reason)
+    """
     if not rehearsal.recovered:
         return
     for entry in rehearsal.log.entries(rehearsal.log.start):

@@ -31,6 +31,7 @@ from tests.inspect.recording import KEYS
 LARGE = os.environ.get("INSPECT_LARGE", "")
 pytestmark = [
     pytest.mark.skipif(not LARGE, reason="takes minutes: set INSPECT_LARGE=1"),
+    pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc"),
     pytest.mark.timeout(1800),
 ]
 

@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from adapter.cli import build_app
+from recovery import inspect as inspector
 from recovery.inspect.schema import FIELDS, undocumented
 from tests.docs.pages import DOCS
 from tests.inspect.commands import run
@@ -56,3 +57,11 @@ def test_what_is_not_described_is_noticed(value: object, differing: set[str]) ->
 
 def test_completion_can_be_installed() -> None:
     assert "--install-completion" in run("--help").out
+
+
+@pytest.mark.parametrize("name", inspector.__all__)
+def test_a_name_of_the_library_is_explained_by_an_example_and_is_on_its_page(name: str) -> None:
+    docstring = getattr(inspector, name).__doc__ or ""
+    assert ">>>" in docstring or "::\n" in docstring
+    if name[0].islower():
+        assert f"`{name}(" in (DOCS / "reference" / "inspect.md").read_text(encoding="utf-8")
