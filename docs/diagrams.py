@@ -155,6 +155,7 @@ TOUR = (
     "recovery/testing/storage.py",
     "recovery/testing/faults.py",
     "recovery/testing/losses.py",
+    "recovery/testing/endings.py",
     "recovery/testing/servers.py",
     "recovery/testing/adversity.py",
     "recovery/testing/cluster.py",

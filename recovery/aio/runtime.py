@@ -222,6 +222,9 @@ class Runtime(Generic[F]):
 
     async def _open(self) -> None:
         state = await self._store.execute(OpenStream(_new_epoch()))
+        known = self.dispatcher.edge  # where this server has emitted before it began to read
+        if is_lost(known, await self._store.execute(ReadBack(known, 1))):
+            state = await self._store.execute(RenewStream(state.epoch, _new_epoch(), known))
         if self._front_end is not None:
             self._front_end.interrupt()  # whoever was let in without the store has missed what came till now
         self.dispatcher.skip_to(state.last, state.epoch)

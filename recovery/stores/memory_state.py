@@ -117,11 +117,16 @@ class MemoryState:
             claims = {pid: copy(claim) for pid, claim in self._claims.items()}
             return Snapshot(stream, claims, dict(self._producers), deepcopy(self._deadlines))
 
-    def restore(self, snapshot: "Snapshot") -> None:
-        """Fail over to a replica: whatever it has not got never happened. Once for each snapshot."""
+    def restore(self, snapshot: "Snapshot", *, above: Offset = ORIGIN) -> None:
+        """Fail over to a replica: whatever it has not got never happened. Once for each snapshot.
+
+        Args:
+            above: new offsets are above this one, as they are on a replica whose clock is right.
+        """
         with self._lock:
             self._stream, self._claims = snapshot.stream, snapshot.claims
             self._producers, self._deadlines = snapshot.producers, snapshot.deadlines
+            self._stream.above = max(self._stream.above, above)
 
     def trim_stream(self, upto: Offset) -> None:
         """Lose the entries up to an offset, as ``XTRIM`` does, but the last one."""
@@ -281,6 +286,7 @@ class _Stream:
         self.epoch = Epoch("")
         self.begun = ORIGIN
         self.last = ORIGIN
+        self.above = ORIGIN
 
     def ensure(self, candidate: Epoch, now: int) -> bool:
         """Make a genesis entry if there is no entry; tell whether."""
@@ -308,7 +314,8 @@ class _Stream:
         self.last = min(self.last, after)
 
     def add(self, draft: Draft, now: int) -> Offset:
-        following = Offset(self.last.ms, self.last.seq + 1)
+        highest = max(self.last, self.above)
+        following = Offset(highest.ms, highest.seq + 1)
         self.last = max(Offset(now, 0), following)
         self.entries.append(Entry(self.last, dict(draft.fields)))
         return self.last

@@ -83,7 +83,12 @@ class Loss:
     def is_told_to(self, session: "Session", place: Offset) -> bool:
         """Tell whether a session is over at a place, because it began in an epoch that was over by then."""
         told = self.event.told
-        return told is not None and ORIGIN < session.first.by < told < place
+        return told is not None and ORIGIN < session.first.by < told and self.is_told(place)
+
+    def is_told(self, place: Offset) -> bool:
+        """Tell whether everybody has been told of it, at a place, and the store has kept the word."""
+        told, until = self.event.told, self.event.until
+        return told is not None and told < place and (until is None or place <= until)
 
 
 @dataclass(slots=True)
@@ -146,8 +151,7 @@ class Session:
             return False
         if self.undone is None or connection.number < self.undone_from:
             return True
-        told = self.undone.event.told
-        return told is not None and place > told
+        return self.undone.is_told(place)
 
     def newer(self, connection: Connection) -> Connection | None:
         """The connection to which the session went from this one."""
@@ -284,7 +288,7 @@ class _Reader:
         else:
             session.connections.append(Connection(event, len(session.connections)))
             newest = session.connections[-1]
-            told = any(loss.is_told_to(session, event.after) for loss in self.accounts.losses)
+            told = any(loss.is_told_to(session, event.after) for loss in self._losses_in_force())
             if told or session.is_over(event.after, newest):
                 session.strays.append(newest)
         self._connections[key] = session, session.connections[-1]
@@ -318,9 +322,19 @@ class _Reader:
         self.accounts.losses.append(loss)
         for (_, sid), session in self._by_sid.items():
             if sid in loss.event.ends:
-                session.undone, session.undone_from = loss, len(session.connections)
+                newest = len(session.connections) - 1
+                session.undone = loss
+                session.undone_from = newest if sid in loss.event.unheard else newest + 1
             if sid in loss.event.moves:
                 session.forgotten.add(len(session.connections) - 1)
+
+    def _losses_in_force(self) -> Iterator[Loss]:
+        """Those of which the store has not lost by now that everybody was told."""
+        losses = self.accounts.losses
+        for number, loss in enumerate(losses):
+            until = loss.event.until
+            if until is None or all(later.event.upto != until for later in losses[number + 1 :]):
+                yield loss
 
     def _session_of(self, event: MembershipChanged | Ended) -> Session | None:
         if event.sid is not None:

@@ -53,6 +53,7 @@ class Adversity:
         self._connections: dict[int, tuple[SimulatedServer, Connection]] = {}
         self._starts = 0
         self._replica: Snapshot | None = None
+        self._replicated_until = 0.0
         for number in range(1, servers + 1):
             self._start(f"s{number}")
 
@@ -151,11 +152,11 @@ class Adversity:
         """Trim the stream by hand: what is older than so many seconds is gone, but the last entry.
 
         What a server that reads has still to read is left: nothing could tell it that it is gone. One that is
-        cut off finds out when it is back.
+        cut off finds out when it is back, unless its connection was replaced between two reads.
         """
         cutoff = Offset(max(0, int((self.store.clock() - older_than) * 1000)), 0)
         for server in self.servers.values():
-            if server.is_alive and server.link.cut is None:
+            if server.is_alive and (server.link.cut is None or server.link.unnoticed):
                 cutoff = min(cutoff, server.manager.reads_from())
         self.store.state.trim_stream(cutoff)
         self._note_trimming()
@@ -169,7 +170,7 @@ class Adversity:
 
     def stop_replication(self) -> None:
         """Let the store's replica have no more writes."""
-        self._replica = self.store.state.snapshot()
+        self._replica, self._replicated_until = self.store.state.snapshot(), self.time
 
     def fail_over(self, seconds: float = 1.0) -> None:
         """Let the replica take over, which has nothing that came after `stop_replication`.
@@ -181,6 +182,7 @@ class Adversity:
         replica, self._replica = self._replica, None
         for server in self.servers.values():
             self.partition(server.name, seconds, refused=True)
+        self.faults.note(FaultKind.ROLLBACK, None, self._replicated_until, self.time)
         upto, undone = self.store.end, self.store.fail_over(replica)
         self.recorder.store_lost(self.store.end, upto, undone)
         self._note_loss(self.store.end)

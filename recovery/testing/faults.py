@@ -20,6 +20,8 @@ class FaultKind(Enum):
     """Entries were trimmed before their time."""
     LOSS = auto()
     """The stream was deleted, or lost writes."""
+    ROLLBACK = auto()
+    """A failover: what was written within this time is gone, of sessions too."""
 
 
 @dataclass(slots=True)
@@ -57,6 +59,10 @@ class FaultLog:
     def longest(self, kind: FaultKind, begin: float, end: float) -> float:
         """How long the longest such fault was, anywhere, that overlaps a time."""
         return max((fault.end - fault.begin for fault in self._found(kind, None, begin, end)), default=0.0)
+
+    def times(self, kind: FaultKind, begin: float, end: float) -> list[tuple[float, float]]:
+        """From when to when such things befell anybody within a time."""
+        return [(fault.begin, fault.end) for fault in self._found(kind, None, begin, end)]
 
     def store_time(self, begin: float, end: float) -> float:
         """How much time passed on the store's clock, at most at any moment: jumps forward included."""

@@ -159,7 +159,10 @@ class WritesLost:
         told: where the stream's new epoch begins, by which everybody is told; no session of before goes
             beyond it. `ORIGIN` if that is not known: then it has to be at once. None if nobody was told,
             because no server that knew what was lost lived long enough.
+        until: the word holds up to here, because the store lost it, too, later on; None if it did not.
         ends: sids of the sessions whose end was lost, too, so that it is undone until it is told.
+        unheard: sids of those among them whose connection was not told, because its server had not read the
+            entry that ended it: it goes on, too.
         moves: sids of the sessions of which it was lost that they had changed hands: whoever has one then is
             not asked to let go of it.
     """
@@ -167,7 +170,9 @@ class WritesLost:
     after: Offset
     upto: Offset | None = None
     told: Offset | None = ORIGIN
+    until: Offset | None = None
     ends: frozenset[str] = frozenset()
+    unheard: frozenset[str] = frozenset()
     moves: frozenset[str] = frozenset()
 
 

@@ -73,7 +73,7 @@ class Reception:
         told = packet.lost.event.told
         if packet.lost.index < self.session.index or told is None:
             return True
-        return told != ORIGIN and (self._highest or ORIGIN) <= told
+        return told != ORIGIN and not packet.lost.is_told(self._highest or ORIGIN)
 
     def _is_between(self, packet: Packet) -> bool:
         """Tell whether the session heard something that certainly comes later."""

@@ -21,6 +21,7 @@ from recovery.offsets import ORIGIN, Offset, parse_offset
 from recovery.reasons import Reason
 from recovery.records import Audience, Entry, Recovery, Room, Sid
 from recovery.testing.clients import SimulatedClient
+from recovery.testing.endings import EndEntries
 from recovery.testing.history import (
     Accepted,
     Dropped,
@@ -46,6 +47,11 @@ class Where(Protocol):
     @property
     def position(self) -> Offset:
         """All up to here was read by it, or confirmed to it."""
+        ...
+
+    @property
+    def has_read(self) -> Offset:
+        """All up to here was read by it."""
         ...
 
     @property
@@ -147,6 +153,7 @@ class Recorder:
         self._open: dict[int, Attempt] = {}
         self._accepted: set[int] = set()
         self._left_at: dict[str, float] = {}
+        self._ends = EndEntries()
         self._untold: list[int] = []  # places of losses
 
     @property
@@ -208,6 +215,8 @@ class Recorder:
     def _note_entry(self, server: Where, entry: Entry) -> None:
         """An entry that `emit_begins` knows nothing of: an application's own packet, or no packet."""
         stored: StoredEntry[Any] = StoredEntry.read(entry)
+        if stored.head is not None and stored.head.kind is Kind.DISCONNECT:
+            self._ends.note(entry.offset, stored.head.rooms or ())
         if stored.head is None or stored.head.kind is not Kind.BROADCAST:
             return
         event = stored.broadcast(self._codec)
@@ -255,6 +264,7 @@ class Recorder:
         attempt.was_ended = session is not None and session.ended_at is not None
         if not recovered:
             session = self._sessions[client.name] = self._by_sid[client.sid] = _Session(client.name)
+        self._ends.accepted(client.sid, client.pid, server)
         came_before_the_end = recovered and attempt.was_ended and not self._came_late(client, attempt)
         self.history.add(
             Accepted(
@@ -344,14 +354,22 @@ class Recorder:
         """The store lost what stood between two offsets, and perhaps more of the sessions."""
         self._latest = max(self._latest, upto)
         undone = undone or Undone()
+        self._lose_words(after, upto)
         self._untold.append(len(self.history.events))
-        lost = WritesLost(after, upto, told=None, ends=undone.ends, moves=undone.moves)
+        ends, unheard = self._ends.lose(after, undone)
+        lost = WritesLost(after, upto, told=None, ends=ends, unheard=unheard, moves=undone.moves)
         self.history.add(lost)
         for change in undone.changes:
             name = self.name_of(change.sid)
             self.history.add(
                 MembershipChanged(name, change.room, change.entered, after=after, by=None, sid=change.sid)
             )
+
+    def _lose_words(self, after: Offset, upto: Offset) -> None:
+        """Whoever was told of an earlier loss by an entry after an offset has been, and nobody will be."""
+        for index, event in enumerate(self.history.events):
+            if isinstance(event, WritesLost) and event.until is None and event.told and event.told > after:
+                self.history.events[index] = replace(event, until=upto)
 
     def loss_told(self, place: Offset) -> None:
         """The stream has a new epoch, by which everybody is told what was lost."""

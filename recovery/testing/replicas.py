@@ -25,11 +25,13 @@ class Undone:
 
     Attributes:
         ends: sessions that had ended, and have not.
+        over: those that had ended before, and still have.
         moves: sessions that had changed hands, and have not.
         changes: of rooms.
     """
 
     ends: frozenset[Sid] = frozenset()
+    over: frozenset[Pid] = frozenset()
     moves: frozenset[Sid] = frozenset()
     changes: tuple[UndoneChange, ...] = ()
 
@@ -41,7 +43,8 @@ def what_it_lacks(primary: Snapshot, replica: Snapshot) -> Undone:
     now = _sessions(primary)
     changes = [change for pid in before.keys() & now.keys() for change in _changes(now[pid], before[pid])]
     moves = frozenset(before[pid].sid for pid in before if _has_moved(primary, replica, pid))
-    return Undone(ends, moves, tuple(sorted(changes, key=str)))
+    over = frozenset(pid for pid in replica.claims if _has_ended(replica, pid))
+    return Undone(ends, over, moves, tuple(sorted(changes, key=str)))
 
 
 def _sessions(snapshot: Snapshot) -> dict[Pid, SavedSession]:

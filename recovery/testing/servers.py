@@ -103,6 +103,11 @@ class SimulatedServer:
         return max(self._known, self.manager.reads_from())
 
     @property
+    def has_read(self) -> Offset:
+        """All up to here was read by it."""
+        return self.manager.reads_from()
+
+    @property
     def edge(self) -> Offset:
         """The last place that it has read, or published to."""
         return self.manager.edge()

@@ -117,9 +117,12 @@ class SimulatedStore:
             self.arrive(request)
 
     def fail_over(self, replica: Snapshot) -> Undone:
-        """Be the replica from now on; all connections must break. Returns what it lacks of the sessions."""
+        """Be the replica from now on; all connections must break. Returns what it lacks of the sessions.
+
+        No offset is given a second time, whatever was done to the clock: nothing could tell the two apart.
+        """
         undone = what_it_lacks(self.state.snapshot(), replica)
-        self.state.restore(replica)
+        self.state.restore(replica, above=self.end)
         self.end = self.state.last
         self.stalled = False
         self.primary += 1
@@ -188,6 +191,7 @@ class StoreLink:
         pace: how long commands and replies travel.
         read_lag: seconds by which replies with entries come later.
         cut: what happens to all commands, while the server is cut off; None while it is not.
+        unnoticed: it was cut off while its reader had asked for nothing, and the reader has not asked since.
         fates: what happens to the next commands but reading ones; None for nothing.
         owner: the server.
         performed: how many commands of each kind were answered.
@@ -203,6 +207,7 @@ class StoreLink:
         self.pace = Pace(0.0001, 0.001)
         self.read_lag = 0.0
         self.cut: Fate | None = None
+        self.unnoticed = False
         self.fates: deque[Fate | None] = deque()
         self.performed: Counter[str] = Counter()
         self.owner: Any = None
@@ -230,6 +235,7 @@ class StoreLink:
     def cut_off(self, fate: Fate) -> None:
         """Break all connections, and let each new command have a fate, until `rejoin`."""
         self.cut = fate
+        self.unnoticed = not any(_is_open_read(request) for request in self._under_way)
         for request in self._under_way:
             request.forgotten = True
             if fate is Fate.REFUSED:
@@ -246,6 +252,8 @@ class StoreLink:
         fate = self._fate(commands)
         if fate is not None:
             self._failed(self)
+        if self.cut is not None and isinstance(commands[0], Read):
+            self.unnoticed = False
         if fate is Fate.REFUSED:
             await asyncio.sleep(self.pace.slowest)
             raise StoreUnavailableError("connection refused (simulated)", maybe_applied=False)
@@ -303,6 +311,10 @@ class StoreLink:
 
     def _travel(self) -> float:
         return self._chance.uniform(self.pace.fastest, self.pace.slowest)
+
+
+def _is_open_read(request: _Request) -> bool:
+    return isinstance(request.commands[0], Read) and not request.reply.done()
 
 
 def _resolve(reply: asyncio.Future[list[Any]], outcome: list[Any] | StoreError) -> None:

@@ -64,7 +64,7 @@ class _Judge:
     def _is_true(self, attempt: Attempt, answered: float) -> bool:
         match attempt.reason:
             case Reason.SESSION_EXPIRED:
-                return self._window_passed(attempt, answered)
+                return self._window_passed(attempt, answered) or self._was_set_back(attempt, answered)
             case Reason.SESSION_UNKNOWN:
                 return (
                     self._window_passed(attempt, answered, times=1 if attempt.was_ended else 2)
@@ -99,6 +99,19 @@ class _Judge:
         if self._faults.store_time(left, answered) >= window - self._notice:
             return True
         return self._faults.longest(FaultKind.STORE, left - window, answered) >= window - self._notice
+
+    def _was_set_back(self, attempt: Attempt, answered: float) -> bool:
+        """Whether a window has passed since the last write that a failover left.
+
+        Whoever is still connected some time after that has been saved again.
+        """
+        left = attempt.asked_at if attempt.left_at is None else attempt.left_at
+        window = self._settings.max_disconnection_duration
+        return any(
+            left <= end + _AFTERMATH and self._faults.store_time(begin, answered) >= window - self._notice
+            for begin, end in self._faults.times(FaultKind.ROLLBACK, 0.0, answered)
+            if end <= answered
+        )
 
     def _lost_writes(self, answered: float) -> bool:
         return self._faults.happened(FaultKind.LOSS, None, 0.0, answered)

@@ -100,6 +100,7 @@ async def test_a_lost_end_of_a_session_is_not_undone(world: World) -> None:
     world.expects_errors = True
     one, two = world.server(), world.server()
     client = await world.connected(one)
+    await world.connected(two)  # whose reader runs, and so has a connection to lose before it looks
     await one.sio.emit("n", 1)
     await settle()
     snapshot = world.state.snapshot()

@@ -207,3 +207,70 @@ def test_nobody_gets_a_repeated_emit_at_both_places() -> None:
     story.recover("ann", after=6)
     story.receive("ann", 9)
     assert story.found == [(Kind.DOUBLED, "ann", "p9")]
+
+
+def _story_of_an_end_that_was_not_heard(end_of: str, **loss: Any) -> Story:
+    """ann and bob were ended by entries; one of these was lost before it was read; 7 reaches ann."""
+    story = Story()
+    for client in ("ann", "bob"):
+        story.connect(client, after=0, by=1)
+    for client in ("ann", "bob"):
+        story.end(client, after=1, by=2)
+    sids = frozenset({story.sid(end_of)})
+    story.lose_writes(after=1, upto=at(2), ends=sids, unheard=sids, **loss)
+    story.emit(7)
+    story.receive("ann", 7)
+    return story
+
+
+@pytest.mark.parametrize("told", [None, at(7)])
+def test_a_connection_whose_end_nobody_heard_of_goes_on_as_long_as_nobody_is_told(told: Any) -> None:
+    assert _story_of_an_end_that_was_not_heard("ann", told=told).found == []
+
+
+def test_it_does_not_go_on_when_everybody_is_told() -> None:
+    found = _story_of_an_end_that_was_not_heard("ann", told=at(5)).found
+    assert found == [(Kind.AFTER_END, "ann", "p7")]
+
+
+def test_an_end_of_another_that_nobody_heard_of_opens_nothing() -> None:
+    found = _story_of_an_end_that_was_not_heard("bob", told=None).found
+    assert found == [(Kind.AFTER_END, "ann", "p7")]
+
+
+def test_an_older_connection_does_not_go_on_with_it() -> None:
+    story = Story()
+    first = story.connect("ann", after=0, by=1)
+    story.recover("ann", after=1)
+    story.end("ann", after=1, by=2)
+    sids = frozenset({story.sid("ann")})
+    story.lose_writes(after=1, upto=at(2), ends=sids, unheard=sids, told=None)
+    story.emit(7)
+    story.receive("ann", 7, on=first, heard=False)
+    assert story.found == [(Kind.OLD_CONNECTION, "ann", "p7")]
+
+
+def _story_of_a_lost_word(until: Any, *, lost: bool = True) -> Story:
+    """All were told of a loss, at 3; the store lost that, too, and nobody told it again; ann comes back."""
+    story = Story()
+    story.connect("ann", after=0, by=1)
+    story.lose_writes(after=1, upto=at(2), told=at(3), until=until)
+    if lost:
+        story.lose_writes(after=1, upto=at(4), told=None)
+    story.recover("ann", after=4)
+    story.emit(7)
+    story.receive("ann", 7)
+    return story
+
+
+def test_a_word_that_the_store_lost_ends_no_session_any_more() -> None:
+    assert _story_of_a_lost_word(at(4)).found == []
+
+
+def test_a_word_that_the_store_kept_does() -> None:
+    assert _story_of_a_lost_word(None).found == [(Kind.AFTER_END, "ann", None), (Kind.AFTER_END, "ann", "p7")]
+
+
+def test_a_word_that_the_store_loses_later_ended_the_sessions_until_then() -> None:
+    found = _story_of_a_lost_word(at(4), lost=False).found
+    assert found == [(Kind.AFTER_END, "ann", None)], "she came back before"
