@@ -49,11 +49,13 @@ class Recorded:
             disconnected, ``eve`` was connected when her server was killed, ``fay`` received nothing, ``gus``
             has expired, ``ivy`` carries hostile data.
         hosts: ids of the two servers, as the stream names them.
+        ended_ms: when all of it was over, on the store's clock.
     """
 
     url: str
     clients: dict[str, Left] = field(default_factory=dict)
     hosts: list[str] = field(default_factory=list)
+    ended_ms: int = 0
 
     def __getitem__(self, name: str) -> Left:
         return self.clients[name]
@@ -185,4 +187,6 @@ async def _until_saved(recorded: Recorded) -> None:
         await async_wait_until(settled, what="all who dropped are away")
         gus = KEYS.claim(recorded["gus"].pid)
         client.hset(gus, "deadline", int(client.hget(gus, "since") or 0) + 1)
+        seconds: Any = client.time()[0]
+        recorded.ended_ms = int(seconds) * 1000 + 1000
         recorded.hosts = sorted({claim["holder"] for claim in states().values()})

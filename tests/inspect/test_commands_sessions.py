@@ -1,6 +1,5 @@
 """``sessions`` and ``session``, on what a real cluster left behind."""
 
-import time
 from typing import Any
 
 import pytest
@@ -14,17 +13,20 @@ from recovery.stores import open_store
 from tests.inspect.commands import Answer, run
 from tests.inspect.recording import KEYS, WINDOW, Recorded
 
-AT = round(time.time() * 1000) + 60_000
-
 
 @pytest.fixture
-def option(kind: str, places: dict[str, str]) -> tuple[str, ...]:
+def option(kind: str, places: dict[str, str], recorded: Recorded) -> tuple[str, ...]:
     """What chooses the data set in each form, and one moment for all."""
-    return ("--url" if kind == "live" else f"--{kind}", places[kind], "--at", str(AT))
+    return ("--url" if kind == "live" else f"--{kind}", places[kind], "--at", at(recorded))
 
 
 def live(recorded: Recorded) -> tuple[str, ...]:
-    return ("--url", recorded.url, "--at", str(AT))
+    return ("--url", recorded.url, "--at", at(recorded))
+
+
+def at(recorded: Recorded) -> str:
+    """A minute after all was over, however long ago that is."""
+    return str(recorded.ended_ms + 60_000)
 
 
 def by_pid(answer: Answer) -> dict[str, Any]:
@@ -122,7 +124,7 @@ def test_more_than_the_limit_is_said(recorded: Recorded) -> None:
 
 
 def test_later_everybody_has_expired(recorded: Recorded) -> None:
-    later = str(AT + 10 * round(WINDOW * 1000))
+    later = str(recorded.ended_ms + 10 * round(WINDOW * 1000))
     counts = run("sessions", "--url", recorded.url, "--at", later, "--count", "--json").json["states"]
     assert (counts["live"], counts["away"], counts["expired"]) == (0, 0, 7)
 
