@@ -107,21 +107,21 @@ def moment(ms: int) -> str:
 def duration(ms: float) -> str:
     """A length of time for people.
 
-    >>> [duration(ms) for ms in (12, 1500, 61_000, 7_200_000, 200_000_000)]
-    ['12ms', '1.5s', '1m01s', '2h00m', '2d07h']
+    >>> [duration(ms) for ms in (12, 1500, 59_990, 61_000, 3_599_999, 7_200_000, 200_000_000)]
+    ['12ms', '1.5s', '59.9s', '1m01s', '59m59s', '2h00m', '2d07h']
     """
     if ms < 0:
         return f"-{duration(-ms)}"
     if ms < 1000:
         return f"{ms:.0f}ms"
-    seconds = ms / 1000
-    if seconds < 60:
-        return f"{seconds:.1f}s"
+    if ms < 60_000:
+        return f"{ms // 100 / 10}s"
+    seconds = int(ms) // 1000
     if seconds < 3600:
-        return f"{seconds // 60:.0f}m{seconds % 60:02.0f}s"
+        return f"{seconds // 60}m{seconds % 60:02}s"
     if seconds < 86400:
-        return f"{seconds // 3600:.0f}h{seconds % 3600 // 60:02.0f}m"
-    return f"{seconds // 86400:.0f}d{seconds % 86400 // 3600:02.0f}h"
+        return f"{seconds // 3600}h{seconds % 3600 // 60:02}m"
+    return f"{seconds // 86400}d{seconds % 86400 // 3600:02}h"
 
 
 def parse_duration(text: str) -> int:

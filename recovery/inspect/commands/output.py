@@ -10,6 +10,9 @@ from rich.text import Text
 
 __all__ = ["lines", "print_json", "print_table"]
 
+_WHOLE = {"pid", "sid", "state", "offset", "check"}
+"""Columns that stay on one line in a narrow terminal: people copy what is in them."""
+
 _WIDTH_IN_A_PIPE = 200  # columns; a terminal has its own
 
 
@@ -23,7 +26,12 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for heading in headings:
         name = Text(heading.removesuffix(":"))
-        table.add_column(name, justify="right" if heading.endswith(":") else "left", overflow="fold")
+        table.add_column(
+            name,
+            justify="right" if heading.endswith(":") else "left",
+            overflow="fold",
+            no_wrap=heading in _WHOLE,
+        )
     for row in rows:
         table.add_row(*map(Text, row))
     console = _console()
