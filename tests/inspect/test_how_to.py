@@ -21,6 +21,7 @@ _VARYING = {  # in this order
     r"\b[0-9]{13}-[0-9]+\b": "OFFSET",
     r"\b[0-9a-f]{64}\b": "IDENTITY",
     r"\b[0-9a-f]{16}\b": "SERVER",
+    r"(?<= )[0-9a-f]{8}(?= )": "SERVER",
     r"(?<![\w-])[\w-]{20}(?![\w-])": "SID",
     r"(?<![\w-])[\w-]{6}\.\.\.": "PID",
     r"\b[0-9]+\.[0-9] s ago": "AGO",

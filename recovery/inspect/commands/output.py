@@ -10,8 +10,10 @@ from rich.text import Text
 
 __all__ = ["lines", "print_json", "print_table"]
 
-_WHOLE = {"pid", "sid", "state", "offset", "check"}
-"""Columns that stay on one line in a narrow terminal: people copy what is in them."""
+_WHOLE = {"pid", "sid", "state", "for:", "left:", "owner", "bytes:", "offset", "check"}
+"""Columns that stay on one line in a narrow terminal: people copy what is in them, or compare it."""
+
+_NARROW = 100  # columns of a terminal in which every one counts
 
 _WIDTH_IN_A_PIPE = 200  # columns; a terminal has its own
 
@@ -23,7 +25,9 @@ def _console() -> Console:
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print a table; a heading that ends in ``:`` is aligned to the right. Cells must be safe to show."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    console = _console()
+    space = 1 if console.width < _NARROW else 2
+    table = Table(box=None, pad_edge=False, padding=(0, space, 0, 0), header_style="bold")
     for heading in headings:
         name = Text(heading.removesuffix(":"))
         table.add_column(
@@ -34,7 +38,6 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         )
     for row in rows:
         table.add_row(*map(Text, row))
-    console = _console()
     if sys.stdout.isatty():
         console.print(table)
         return

@@ -42,6 +42,8 @@ from recovery.stores.redis.connections import masked
 
 __all__ = ["add_sessions"]
 
+_SERVER_SHOWN = 8  # characters of a server's id in a table; `--owner` takes them
+
 
 def add_sessions(app: typer.Typer) -> None:
     """Add both commands."""
@@ -145,7 +147,7 @@ def _list(found: Iterator[Session], sort: SortKey | None, limit: int, now_ms: in
             print_json(session_form(each, now_ms, reveal=place.reveal))
         return
     chosen = list(islice(rows, most + 1))
-    headings = ("pid", "sid", "namespace", "state", "in it for:", "left:", "rooms", "owner", "bytes:")
+    headings = ("pid", "sid", "namespace", "state", "for:", "left:", "rooms", "owner", "bytes:")
     print_table(headings, (_row(each, now_ms, reveal=place.reveal) for each in chosen[:most]))
     if len(chosen) > most:
         typer.echo(f"There are more than {limit}: --limit 0 for all, --count to count them.", err=True)
@@ -163,7 +165,7 @@ def _row(session: Session, now_ms: int, *, reveal: bool) -> tuple[str, ...]:
         duration(max(0, now_ms - session.since_ms)) if known else "-",
         "-" if over else duration(session.deadline_ms - now_ms),
         shortened(rooms, 3) or (shown(session.problem) if session.problem else "-"),
-        shown(session.holder, 20),
+        shown(session.holder[:_SERVER_SHOWN]),
         "-" if session.size is None else str(session.size),
     )
 
