@@ -124,6 +124,7 @@ class SavedSession:
         start: the session sees only entries after this offset.
         position: the saving server had applied every entry up to here to the rooms.
         history: for each room its changes in stream order, as far back as the proven position.
+        foreign: an offset above the start that the client had before it got this session; None for none.
     """
 
     sid: Sid
@@ -137,6 +138,7 @@ class SavedSession:
     start: Offset
     position: Offset
     history: Mapping[Room, tuple[RoomChange, ...]]
+    foreign: Offset | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,22 +68,20 @@ def encode_session(session: SavedSession, *, max_bytes: int | None = None) -> by
         [room, [[str(change.offset), change.entered] for change in changes]]
         for room, changes in session.history.items()
     ]
-    value = base64.b64encode(
-        pack(
-            {
-                "sid": session.sid,
-                "pid": session.pid,
-                "rooms": list(session.rooms),
-                "data": session.data,
-                "nsp": session.namespace,
-                "epoch": session.epoch,
-                "start": str(session.start),
-                "position": str(session.position),
-                "history": history,
-            },
-            dates=True,
-        )
-    )
+    fields = {
+        "sid": session.sid,
+        "pid": session.pid,
+        "rooms": list(session.rooms),
+        "data": session.data,
+        "nsp": session.namespace,
+        "epoch": session.epoch,
+        "start": str(session.start),
+        "position": str(session.position),
+        "history": history,
+    }
+    if session.foreign is not None:
+        fields["foreign"] = str(session.foreign)
+    value = base64.b64encode(pack(fields, dates=True))
     _check_size(len(value), max_bytes)
     return value
 
@@ -106,6 +104,7 @@ def decode_session(value: bytes) -> SavedSession:
             start=parse_offset(fields["start"]),
             position=parse_offset(fields["position"]),
             history={_room(room): _changes(changes) for room, changes in _list(fields["history"])},
+            foreign=parse_offset(fields["foreign"]) if "foreign" in fields else None,
         )
     except Exception as exc:  # noqa: BLE001 - unpackers raise many types; all mean the same to the caller
         raise MalformedError(f"saved session of {len(value)} bytes cannot be read: {_shown(exc)}") from None

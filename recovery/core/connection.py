@@ -57,6 +57,7 @@ class Connection(Generic[F]):
         number: the claim number under which its session is saved.
         proven: everything up to here was received by the client.
         user_session: python-socketio's dict for this client.
+        foreign: an offset of an earlier session that the client may still present (`SavedSession`).
         grace: frames that its replay had, and that do not count as waiting too long.
         ended_at: the position at which it ended: its rooms are known up to there. None before that.
         changes: counts changes of rooms and user session, so that a save can tell what came after it.
@@ -70,6 +71,7 @@ class Connection(Generic[F]):
         "connect_sent",
         "ended_at",
         "epoch",
+        "foreign",
         "grace",
         "identity",
         "membership",
@@ -102,6 +104,7 @@ class Connection(Generic[F]):
         number: int,
         proven: Offset,
         user_session: dict[str, Any],
+        foreign: Offset | None = None,
     ) -> None:
         self.namespace = namespace
         self.sid = sid
@@ -116,6 +119,7 @@ class Connection(Generic[F]):
         self.number = number
         self.proven = proven
         self.user_session = user_session
+        self.foreign = foreign
         self.phase = Phase.HELD
         self.connect_sent = False
         self.changes = 0

@@ -11,9 +11,9 @@ from typing import Any
 from recovery.offsets import Offset, parse_offset
 from recovery.packing import is_map
 from recovery.reasons import Reason
-from recovery.records import Pid
+from recovery.records import Pid, SavedSession
 
-__all__ = ["Presented", "floor_of", "read_auth"]
+__all__ = ["Presented", "floor_of", "own_offset", "read_auth"]
 
 _PID = re.compile(r"[A-Za-z0-9_-]{16,64}", re.ASCII)
 """What servers hand out: ours have 32 such characters, Node's (base64id) 20."""
@@ -55,12 +55,23 @@ def read_auth(auth: object) -> tuple[Presented, Any]:
     return _read(auth["pid"], auth.get("offset")), rest or None
 
 
+def own_offset(presented: Offset | None, session: SavedSession) -> Offset | None:
+    """What a client presents, if that is of this session; None if it has received nothing in it.
+
+    JavaScript keeps the offset of an earlier session across an unrecovered connect, until it receives a
+    packet. Nearly always that lies below the start. It is above if the server that let the client in lagged
+    behind what the client had received, or the stream has lost that; then the session knows it.
+    """
+    if presented is None or presented < session.start or presented == session.foreign:
+        return None
+    return presented
+
+
 def floor_of(presented: Offset | None, proven: Offset, start: Offset) -> Offset:
     """The offset after which a recovered client gets packets.
 
-    The client has received everything up to what it presents, and everything up to what it has proven.
-    It may present an offset of an earlier session (JavaScript keeps it across an unrecovered connect):
-    one below the start means "none".
+    The client has received everything up to what it presents of this session (`own_offset`), and everything
+    up to what it has proven.
     """
     return max(presented or start, proven, start)
 

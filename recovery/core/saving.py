@@ -100,6 +100,7 @@ def _value(connection: Connection[Any], position: Offset, max_bytes: int | None)
             start=membership.start,
             position=position,
             history=membership.changes(),
+            foreign=connection.foreign,
         ),
         max_bytes=max_bytes,
     )

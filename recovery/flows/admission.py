@@ -25,7 +25,7 @@ from typing import Generic, TypeVar
 
 from recovery.commands import Claimed, ClaimRefused, ClaimSession, Flow, GetStream, ReadBack
 from recovery.core.connection import Connection
-from recovery.core.decision import Presented, floor_of
+from recovery.core.decision import Presented, floor_of, own_offset
 from recovery.core.dispatcher import Dispatcher
 from recovery.core.membership import Membership
 from recovery.core.replay import find_missed
@@ -84,10 +84,15 @@ class Newcomer(Generic[F]):
 
 @dataclass(frozen=True, slots=True)
 class _Claim:
-    """A session that was claimed, and what follows from it."""
+    """A session that was claimed, and what follows from it.
+
+    Attributes:
+        presented: the offset that the client presents, if it is of this session.
+    """
 
     claimed: Claimed
     session: SavedSession
+    presented: Offset | None
     floor: Offset
     applied: Offset
 
@@ -149,7 +154,7 @@ def _recover(
     except MalformedError as exc:
         logger.warning("no recovery: %s", exc, extra={"event": "recover.failed"})
         return Reason.SESSION_UNKNOWN
-    refusal = yield from _check(claim, newcomer.presented.offset, dispatcher, settings.publish_timeout)
+    refusal = yield from _check(claim, dispatcher, settings.publish_timeout)
     if refusal is not None:
         return refusal
     moved_at = yield from _take_over(claim, dispatcher, drafts, settings)
@@ -201,21 +206,20 @@ def _read_claim(claimed: Claimed, pid: Pid, newcomer: Newcomer[F]) -> _Claim:
     session = decode_session(claimed.value)
     if (session.pid, session.namespace) != (pid, newcomer.namespace):
         raise MalformedError("what is saved under this pid is the session of another")
+    presented = own_offset(newcomer.presented.offset, session)
     return _Claim(
         claimed,
         session,
-        floor=floor_of(newcomer.presented.offset, claimed.proven, session.start),
+        presented,
+        floor=floor_of(presented, claimed.proven, session.start),
         # A checkpoint proves the saved rooms, too: a change would have been saved with it.
         applied=max(session.position, claimed.proven),
     )
 
 
-def _check(
-    claim: _Claim, presented: Offset | None, dispatcher: Dispatcher[F], timeout: float
-) -> Flow[Reason | None]:
+def _check(claim: _Claim, dispatcher: Dispatcher[F], timeout: float) -> Flow[Reason | None]:
     """Refuse what cannot be recovered, before anything happens to the old connection."""
-    if presented is not None and presented < claim.session.start:
-        presented = None  # of an earlier session, see `floor_of`
+    presented = claim.presented
     if presented is not None and presented > dispatcher.position:
         found: tuple[Entry, ...] = yield from insist(ReadBack(presented, 1), timeout=timeout)
         if not found:
@@ -296,6 +300,7 @@ def _restore(
         number=claim.claimed.number,
         proven=claim.floor,
         user_session=dict(session.data),
+        foreign=session.foreign,
     )
     missed = find_missed(
         dispatcher.log,
@@ -307,6 +312,9 @@ def _restore(
     )
     if isinstance(missed, Reason):
         return missed
+    foreign = session.foreign if newcomer.presented.offset == session.foreign else None
+    if foreign is not None and any(entry.offset <= foreign for entry in missed.packets):
+        return Reason.OFFSET_UNKNOWN  # it may have come once more in this session, with all up to it
     was_open = claim.claimed.holder_state is HolderState.LIVE
     connection.recovery = Recovery(
         recovered=True,
@@ -319,17 +327,12 @@ def _restore(
 
 def _refuse(newcomer: Newcomer[F], dispatcher: Dispatcher[F], reason: Reason) -> Connection[F]:
     logger.info("no recovery: %s", reason, extra={"event": "recover.refused", "reason": reason.value})
-    offset = newcomer.presented.offset
-    if offset is not None and offset > dispatcher.edge and reason is not Reason.OFFSET_UNKNOWN:
-        # Our reader is behind. The client keeps its offset until it receives a packet, and above the start of
-        # its new session that would pass for what it has of it (`floor_of`): rather none to come back to.
-        newcomer = replace(newcomer, pid=None)
     return _fresh(newcomer, dispatcher, reason)
 
 
 def _fresh(newcomer: Newcomer[F], dispatcher: Dispatcher[F], reason: Reason | None) -> Connection[F]:
     """A new session: it sees what comes after all that this server has read or written so far."""
-    start = dispatcher.edge
+    start, presented = dispatcher.edge, newcomer.presented.offset
     connection = Connection(
         namespace=newcomer.namespace,
         sid=newcomer.sid,
@@ -344,6 +347,8 @@ def _fresh(newcomer: Newcomer[F], dispatcher: Dispatcher[F], reason: Reason | No
         number=1,
         proven=start,
         user_session={},
+        # Our reader is behind, or the stream lost writes. The client keeps its offset till it gets a packet.
+        foreign=presented if presented is not None and presented > start else None,
     )
     dispatcher.add(connection)
     return connection

@@ -13,7 +13,7 @@ stream gets a new epoch: nobody can recover what may have been lost, and everybo
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from recovery.commands import Flow, GetStream, Read, ReadBack, RenewStream
 from recovery.offsets import Offset
@@ -64,14 +64,15 @@ def read_on(
     began_anew = any(b"epoch" in entry.fields for entry in entries)  # the genesis entry of another stream
     if not (full or overdue or doubtful or began_anew):
         return Batch(entries)
-    lost = False
+    lost: list[Offset] = []
     if doubtful:  # before the state: whatever is trimmed between the two makes a gap, not a loss
         for known in sorted({after, renewal.lost}):  # what was published may be in another primary already
             newest: tuple[Entry, ...] = yield ReadBack(known, 1)
-            lost = lost or is_lost(known, newest)
+            lost += [known] if is_lost(known, newest) else []
     state: StreamState | None = yield GetStream()
     if state is None or lost:
-        renewed: StreamState = yield renewal
+        # If our publisher has met a new epoch already, what it has published since is not lost.
+        renewed: StreamState = yield replace(renewal, lost=max(lost, default=renewal.lost))
         return Batch(entries, renewed, gap=True)
     return Batch(entries, state, gap=state.first > after or state.last < after)
 

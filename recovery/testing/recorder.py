@@ -70,6 +70,8 @@ class Attempt:
 
     Attributes:
         pid: what was presented; "" for nothing.
+        offset: as `pid`.
+        after: the server had read up to here.
         asked_at: time of the CONNECT.
         answered_at: time of its acceptance; None if it was not.
         left_at: when the client left the connection that it had before; None if it had none.
@@ -81,6 +83,7 @@ class Attempt:
     client: str
     server: str
     pid: str
+    offset: str
     after: Offset
     asked_at: float
     answered_at: float | None = None
@@ -247,7 +250,7 @@ class Recorder:
     def asks(self, client: SimulatedClient, connection: int) -> None:
         """A client sent CONNECT."""
         server = self._places[connection]
-        attempt = Attempt(client.name, server.name, client.pid, server.position, self._clock())
+        attempt = Attempt(client.name, server.name, client.pid, client.offset, server.position, self._clock())
         attempt.left_at = self._left_at.get(client.name)
         attempt.knew = server.knows_of_a_loss
         self._open[connection] = attempt

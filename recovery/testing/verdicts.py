@@ -6,6 +6,7 @@ and the client came back within its window, it has to be recovered.
 
 from collections.abc import Iterator, Sequence
 
+from recovery.offsets import parse_offset
 from recovery.reasons import Reason
 from recovery.settings import Settings
 from recovery.testing.faults import FaultKind, FaultLog
@@ -83,8 +84,10 @@ class _Judge:
                     or self._settings.max_len is not None
                     or self._window_passed(attempt, answered)
                 )
-            case Reason.EPOCH_CHANGED | Reason.OFFSET_UNKNOWN:
+            case Reason.EPOCH_CHANGED:
                 return self._lost_writes(answered)
+            case Reason.OFFSET_UNKNOWN:
+                return self._lost_writes(answered) or self._is_of_an_earlier_session(attempt)
             case Reason.REPLAY_TOO_LARGE:
                 return min(self._settings.max_replay, self._settings.log_max_entries) < 1000
             case Reason.DISCONNECTED:
@@ -115,6 +118,21 @@ class _Judge:
 
     def _lost_writes(self, answered: float) -> bool:
         return self._faults.happened(FaultKind.LOSS, None, 0.0, answered)
+
+    def _is_of_an_earlier_session(self, attempt: Attempt) -> bool:
+        """Whether the client presents what it had before this session, from a server that lagged behind it."""
+        before = [
+            other
+            for other in self._attempts
+            if other.client == attempt.client
+            and other.answered_at is not None
+            and other.answered_at <= attempt.asked_at
+            and not other.recovered
+        ]
+        if not before or not attempt.offset:
+            return False
+        first = max(before, key=lambda other: other.answered_at or 0.0)
+        return first.offset == attempt.offset and parse_offset(attempt.offset) > first.after
 
     def _has_rival(self, attempt: Attempt, answered: float) -> bool:
         """Whether an earlier attempt with the same pid may have been served at the same moment, or later."""

@@ -15,7 +15,7 @@ def _is_true(*, left: float, asked: float, since: float, failover: float, jump: 
     faults = FaultLog()
     faults.note(FaultKind.ROLLBACK, None, since, failover)
     faults.note_jump(failover, jump)
-    attempt = Attempt("ann", "s1", "a pid", ORIGIN, asked, answered_at=asked, left_at=left)
+    attempt = Attempt("ann", "s1", "a pid", "", ORIGIN, asked, answered_at=asked, left_at=left)
     attempt.reason = Reason.SESSION_EXPIRED
     settings = Settings(max_disconnection_duration=_WINDOW)
     return not list(find_untrue_refusals([attempt], faults, settings, notice=0.0))

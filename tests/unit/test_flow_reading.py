@@ -146,7 +146,8 @@ def test_what_was_read_is_looked_for_even_if_something_was_published_since() -> 
 
     assert batch.gap
     assert script.asked[1:3] == [ReadBack(AFTER, 1), ReadBack(published, 1)]
-    assert isinstance(script.asked[-1], RenewStream)
+    # What was published is there, so it may be in the new epoch already, which must not be replaced again.
+    assert script.asked[-1] == RenewStream(Epoch("epoch"), Epoch("another"), AFTER)
 
 
 def test_a_last_known_entry_that_was_trimmed_is_no_loss() -> None:
