@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from adapter.async_manager import AsyncRecoveryManager
+    from adapter.manager import RecoveryManager
 
-__all__ = ["AsyncRecoveryManager"]
+__all__ = ["AsyncRecoveryManager", "RecoveryManager"]
 
-_HOMES = {"AsyncRecoveryManager": "adapter.async_manager"}
+_HOMES = {"AsyncRecoveryManager": "adapter.async_manager", "RecoveryManager": "adapter.manager"}
 """Where each name is. It is loaded when it is asked for: a command that only looks into a store needs no
 Socket.IO library, and half a second less."""
 

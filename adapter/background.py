@@ -3,8 +3,10 @@
 import asyncio
 import logging
 from collections.abc import Coroutine
+from contextvars import copy_context
 from typing import Any
 
+from adapter.portal import alone
 from recovery.aio.tasks import end_tasks
 
 __all__ = ["Background"]
@@ -18,9 +20,14 @@ class Background:
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
 
-    def start(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Run a coroutine in a task of its own, and return that."""
-        task = asyncio.get_running_loop().create_task(coroutine)
+    def start(self, coroutine: Coroutine[Any, Any, Any], *, awaited: bool = False) -> asyncio.Task[Any]:
+        """Run a coroutine in a task of its own, and return that.
+
+        Args:
+            awaited: the caller waits for its end, so that it may use the thread that waits for the caller.
+        """
+        context = copy_context() if awaited else alone()
+        task = asyncio.get_running_loop().create_task(coroutine, context=context)
         self._tasks.add(task)
         task.add_done_callback(self._done)
         return task

@@ -27,6 +27,9 @@ class Client:
         closed_at: when its transport closed, on the loop's clock.
         saved_changes: how many changes of the connection are in the saved session.
         ending: writes the end of its session.
+        leaving: the application disconnects it, and has said so to the store already.
+        parting: how many threads are at its end, each of which calls `Operations.disconnect` at last.
+        seen_off: its disconnect handler runs, or has run.
         doomed: the application disconnected it while its connect handler ran: its session has ended, and it
             is let in only to be sent away.
         gone: done when its disconnect handler has finished and its sid is free.
@@ -36,6 +39,9 @@ class Client:
     asking: bool = True
     saved: bool = False
     saved_changes: int = 0
+    leaving: bool = False
+    parting: int = 0
+    seen_off: bool = False
     doomed: bool = False
     closed_at: float | None = None
     ending: asyncio.Task[None] | None = None

@@ -1,13 +1,14 @@
 """Questions of this server that another server, or a client of one, answers through the stream."""
 
 import asyncio
-import inspect
 import logging
 import secrets
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
+
+from adapter.hosts import Host
 
 __all__ = ["Requests"]
 
@@ -20,7 +21,8 @@ _MOST_CALLBACKS = 100_000
 class Requests:
     """What this server waits for, by request id."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: Host) -> None:
+        self._host = host
         self._callbacks: OrderedDict[str, Callable[..., Any]] = OrderedDict()
         self._answers: dict[str, asyncio.Future[dict[str, Any]]] = {}
 
@@ -46,9 +48,7 @@ class Requests:
         if callback is None:
             logger.debug("acknowledgement %s is not expected", request_id)
             return
-        result = callback(*args)
-        if inspect.isawaitable(result):
-            await result
+        await self._host.call(callback, *args)
 
     async def ask(
         self, request_id: str, sending: Awaitable[object], patience: float

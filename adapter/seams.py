@@ -22,7 +22,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from importlib.metadata import version as _version
 from typing import Any, Protocol
-from weakref import WeakKeyDictionary, ref
+from weakref import WeakKeyDictionary, WeakSet, ref
 
 from engineio import packet as eio_packet
 from socketio import AsyncManager
@@ -32,6 +32,7 @@ from recovery.errors import ConfigurationError
 
 __all__ = [
     "ASYNC_SERVER_NAMES",
+    "CLIENT_LEFT",
     "CONNECT",
     "CONNECT_ERROR",
     "EVENT",
@@ -52,6 +53,7 @@ __all__ = [
     "knows",
     "message",
     "register",
+    "shut",
     "socket_of",
     "watch_heartbeat",
     "watch_websockets",
@@ -65,7 +67,8 @@ HANDLE_CONNECT = "_handle_connect"
 TRANSPORT_CLOSED = "_handle_eio_disconnect"
 SEND_PACKET = "_send_packet"
 TRIGGER_EVENT = "_trigger_event"
-ASYNC_SERVER_NAMES = (HANDLE_CONNECT, TRANSPORT_CLOSED, SEND_PACKET, TRIGGER_EVENT, "_handle_disconnect")
+CLIENT_LEFT = "_handle_disconnect"
+ASYNC_SERVER_NAMES = (HANDLE_CONNECT, TRANSPORT_CLOSED, SEND_PACKET, TRIGGER_EVENT, CLIENT_LEFT)
 
 
 class EioPacket(Protocol):
@@ -150,7 +153,19 @@ def socket_of(server: Any, eio_sid: str) -> Any | None:
 def is_open(server: Any, eio_sid: str) -> bool:
     """Whether a transport still takes packets."""
     socket = socket_of(server, eio_sid)
-    return socket is not None and not socket.closing and not socket.closed
+    return socket is not None and _takes_packets(socket)
+
+
+_shut: WeakSet[Any] = WeakSet()
+
+
+def shut(socket: Any) -> None:
+    """Queue nothing more on a socket, which is about to be closed: what follows a gap must not go out."""
+    _shut.add(socket)
+
+
+def _takes_packets(socket: Any) -> bool:
+    return not (socket.closing or socket.closed or socket in _shut)
 
 
 def message(data: str | bytes) -> EioPacket:
@@ -167,7 +182,7 @@ def enqueue(server: Any, eio_sid: str, packets: Sequence[EioPacket]) -> int:
     ``Packet.encode`` caches one encoding for polling and WebSocket alike (engineio 4.15.1).
     """
     socket = socket_of(server, eio_sid)
-    if socket is None or socket.closing or socket.closed:
+    if socket is None or not _takes_packets(socket):
         return 0
     for packet in packets:
         socket.queue.put_nowait(message(packet.data) if packet.binary else packet)
@@ -176,12 +191,22 @@ def enqueue(server: Any, eio_sid: str, packets: Sequence[EioPacket]) -> int:
 
 
 def clear_queue(socket: Any) -> None:
-    """Throw away what a transport has not sent yet; its client gets it by recovery."""
-    ended = False
-    while not socket.queue.empty():
-        ended = socket.queue.get_nowait() is None or ended
+    """Throw away what a transport has not sent yet; its client gets it by recovery.
+
+    At once: a thread that sends must not find a later packet when an earlier one is gone.
+    """
+    thrown_away: list[Any] = []
+    mutex = getattr(socket.queue, "mutex", None)
+    if mutex is not None:
+        with mutex:
+            thrown_away.extend(socket.queue.queue)
+            socket.queue.queue.clear()
+    else:  # nothing else runs meanwhile
+        while not socket.queue.empty():
+            thrown_away.append(socket.queue.get_nowait())
+    for _ in thrown_away:
         socket.queue.task_done()
-    if ended:
+    if None in thrown_away:
         socket.queue.put_nowait(None)  # the word for its writer to end must not be lost
 
 

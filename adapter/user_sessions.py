@@ -6,8 +6,7 @@ It stands in place of the server's `get_session` and `save_session`; `session()`
 import secrets
 from typing import Any
 
-from adapter import seams
-from adapter.async_process import AsyncProcess
+from adapter.process import Process
 from recovery.core.connection import Phase
 from recovery.records import Namespace, Sid
 from recovery.sessions import decode_user_session, encode_user_session
@@ -18,10 +17,10 @@ __all__ = ["UserSessions"]
 class UserSessions:
     """Reads and writes user sessions of one server's clients and of others'."""
 
-    def __init__(self, process: AsyncProcess) -> None:
+    def __init__(self, process: Process) -> None:
         self._process = process
-        self._stock_get = seams.hook(process.server, "get_session", self.get)
-        self._stock_save = seams.hook(process.server, "save_session", self.save)
+        self._stock_get = process.host.hook("get_session", self.get)
+        self._stock_save = process.host.hook("save_session", self.save)
 
     async def get(self, sid: str, namespace: str | None = None) -> Any:
         """Return the user session of a client, here or on another server.
@@ -31,7 +30,7 @@ class UserSessions:
             PublishError: the other servers could not be asked.
         """
         name = Namespace(namespace or "/")
-        if not self._process.is_elsewhere(sid, name):
+        if self._process.handles(sid, name) or not self._process.is_elsewhere(sid, name):
             return await self._stock_get(sid, namespace=namespace)
         runtime = self._process.runtime
         await runtime.start()  # the answer comes through the stream

@@ -51,7 +51,7 @@ from recovery.flows.steps import (
     Publish,
     Vacate,
 )
-from recovery.offsets import Offset
+from recovery.offsets import ORIGIN, Offset
 from recovery.reasons import Reason
 from recovery.records import Draft, Epoch, ServerId, StreamState
 from recovery.settings import Settings
@@ -223,7 +223,7 @@ class Runtime(Generic[F]):
     async def _open(self) -> None:
         state = await self._store.execute(OpenStream(_new_epoch()))
         known = self.dispatcher.edge  # where this server has emitted before it began to read
-        if is_lost(known, await self._store.execute(ReadBack(known, 1))):
+        if known > ORIGIN and is_lost(known, await self._store.execute(ReadBack(known, 1))):
             state = await self._store.execute(RenewStream(state.epoch, _new_epoch(), known))
         if self._front_end is not None:
             self._front_end.interrupt()  # whoever was let in without the store has missed what came till now

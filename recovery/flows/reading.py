@@ -64,15 +64,15 @@ def read_on(
     began_anew = any(b"epoch" in entry.fields for entry in entries)  # the genesis entry of another stream
     if not (full or overdue or doubtful or began_anew):
         return Batch(entries)
-    lost: list[Offset] = []
+    lost = False
     if doubtful:  # before the state: whatever is trimmed between the two makes a gap, not a loss
         for known in sorted({after, renewal.lost}):  # what was published may be in another primary already
             newest: tuple[Entry, ...] = yield ReadBack(known, 1)
-            lost += [known] if is_lost(known, newest) else []
+            if is_lost(known, newest):  # but a later one, published since, may be there, in a new epoch
+                lost, renewal = True, replace(renewal, lost=known)
     state: StreamState | None = yield GetStream()
     if state is None or lost:
-        # If our publisher has met a new epoch already, what it has published since is not lost.
-        renewed: StreamState = yield replace(renewal, lost=max(lost, default=renewal.lost))
+        renewed: StreamState = yield renewal
         return Batch(entries, renewed, gap=True)
     return Batch(entries, state, gap=state.first > after or state.last < after)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from recovery.commands import Claimed
-from recovery.core.decision import floor_of
+from recovery.core.decision import floor_of, own_offset
 from recovery.errors import MalformedError
 from recovery.inspect.rehearsal import Rehearsal
 from recovery.offsets import Offset
@@ -155,10 +155,11 @@ def _steps(rehearsal: Rehearsal, now_ms: int) -> Iterator[Step]:
 def _steps_of_the_stream(
     rehearsal: Rehearsal, claim: Claimed, session: SavedSession, reason: Reason | None
 ) -> Iterator[Step]:
-    presented = rehearsal.presented.offset
+    presented = own_offset(rehearsal.presented.offset, session)
     floor = floor_of(presented, claim.proven, session.start)
     needed = min(floor, max(session.position, claim.proven))
-    yield _passed("floor", _floor(presented, claim.proven, session.start, floor))
+    ignored = rehearsal.presented.offset if presented is None else None
+    yield _passed("floor", _floor(presented, claim.proven, session.start, floor) + _ignored(ignored))
     stream = rehearsal.stream
     reach = (
         "there is no stream" if stream is None else f"the stream reaches from {stream.first} to {stream.last}"
@@ -166,14 +167,18 @@ def _steps_of_the_stream(
     if reason is Reason.OFFSET_TRIMMED:
         yield _failed("stream", f"{reach}: what came after {needed} was trimmed, at least in part")
         return
-    if reason is Reason.OFFSET_UNKNOWN:
+    if reason is Reason.OFFSET_UNKNOWN and presented is not None:
         yield _failed("stream", f"{reach}, and has no entry {presented}, but older ones")
         return
     if reason is Reason.REPLAY_TOO_LARGE:
         yield _failed("replay", _too_large(rehearsal, reach, needed))
         return
     yield _passed("stream", f"{reach}: nothing after {needed} is gone")
-    if reason is Reason.DISCONNECTED:
+    if reason is Reason.OFFSET_UNKNOWN:
+        yield _failed(
+            "replay", f"packets up to {ignored} were missed, or received again: nothing tells which"
+        )
+    elif reason is Reason.DISCONNECTED:
         yield _failed("replay", "an entry of the stream disconnected the client while it was away")
     elif reason is not None:
         yield _failed("replay", str(reason))
@@ -237,9 +242,11 @@ def _floor(presented: Offset | None, proven: Offset, start: Offset, floor: Offse
         because[floor] = "it has proven that by a PONG" if proven > start else because[floor]
     if floor == presented:
         because[floor] = "it presents that"
-    old = presented is not None and presented < start
-    ignored = f"; the offset {presented} is of an earlier session, and counts for nothing" if old else ""
-    return f"the client has everything up to {floor}: {because[floor]}{ignored}"
+    return f"the client has everything up to {floor}: {because[floor]}"
+
+
+def _ignored(offset: Offset | None) -> str:
+    return "" if offset is None else f"; the offset {offset} is of an earlier session, and counts for nothing"
 
 
 def _too_large(rehearsal: Rehearsal, reach: str, needed: Offset) -> str:

@@ -18,6 +18,7 @@ copied, it is never used or changed), or a store of one's own.
 
 import asyncio
 import inspect
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, cast
 
 from recovery.commands import AsyncStore, Store
@@ -27,7 +28,7 @@ from recovery.stores.memory import AsyncMemoryStore, MemoryState, MemoryStore, s
 if TYPE_CHECKING:  # redis-py is imported when a store needs it
     from recovery.stores.redis.connections import Endpoint
 
-__all__ = ["Client", "endpoint_of", "open_async_store", "open_store"]
+__all__ = ["Client", "endpoint_of", "open_async_store", "open_store", "renewed"]
 
 _FORMS = (
     "memory://, memory://NAME, redis://HOST:PORT/DB, rediss://..., unix:///PATH, valkey://..., valkeys://...,"
@@ -100,6 +101,15 @@ def open_async_store(
 
         return AsyncRedisStore(endpoint_of(server.url), keys, on_close=stop)
     return AsyncRedisStore(endpoint_of(source), keys)
+
+
+def renewed(store: AsyncStore) -> AsyncStore:
+    """Return what a forked process uses in place of a store of its parent, which may have connections.
+
+    A store of one's own has to see to that itself, in a method ``renewed()``, or has nothing to share.
+    """
+    renew: Callable[[], AsyncStore] | None = getattr(store, "renewed", None)
+    return store if renew is None else renew()
 
 
 def _is_store(source: object, *, wants_coroutines: bool) -> bool:

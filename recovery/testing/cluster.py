@@ -103,7 +103,7 @@ class SimulatedCluster(Adversity):
         """Let time pass until all clients that are connected have received all they should.
 
         A packet to everybody is emitted by each running server; who got all of these, got all before. Returns
-        False if one did not within `patience` seconds.
+        False if one did not within `patience` seconds, or came meanwhile: it has had no time.
         """
         marks = [self.emit(name) for name, server in self.servers.items() if server.is_running]
         everyone = [client for client in self.clients.values() if client.connected]
@@ -112,8 +112,8 @@ class SimulatedCluster(Adversity):
             return all(_has(client, marks) for client in everyone)
 
         done = self.loop.run_until(all_have_all, patience=patience)
-        self.recorder.finish(client.name for client in self.clients.values() if client.connected)
-        return done
+        self.recorder.finish(client.name for client in everyone if client.connected)
+        return done and all(client in everyone for client in self.clients.values() if client.connected)
 
     def reunite(self, patience: float = _PATIENCE) -> bool:
         """Bring all clients to some server; False if one is not there within `patience` seconds.

@@ -120,7 +120,7 @@ class _Judge:
         return self._faults.happened(FaultKind.LOSS, None, 0.0, answered)
 
     def _is_of_an_earlier_session(self, attempt: Attempt) -> bool:
-        """Whether the client presents what it had before this session, from a server that lagged behind it."""
+        """Whether the client presents what it had before this session, let in by a server that lagged."""
         before = [
             other
             for other in self._attempts

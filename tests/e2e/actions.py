@@ -2,12 +2,15 @@
 
 import asyncio
 import gc
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from engineio.async_socket import AsyncSocket
+from engineio.socket import Socket
 
 from recovery.errors import PublishError
+from tests.e2e.colours import Colour, Event
 from tests.e2e.steps import Step
 from tests.e2e.wire import Json, decode, encode
 
@@ -63,7 +66,7 @@ async def _perform_one(app: "App", step: Step, sid: str | None) -> Json:
             return await _call_method(app, step, sid)
         case "edit_session":
             who = _fill_in(app, step["sid"], sid)
-            async with app.sio.session(who, namespace=step["namespace"]) as session:
+            async with app.colour.session(app.sio, who, step["namespace"]) as session:
                 session.update(decode(step["changes"]))
             return None
         case "gate":
@@ -72,7 +75,7 @@ async def _perform_one(app: "App", step: Step, sid: str | None) -> Json:
             return None
         case "tell_recovery":
             record = encode(app.recovery(sid or "", "/"))
-            await app.sio.emit("recovery", record, to=sid, ignore_queue=True)
+            await app.colour.finished(app.sio.emit("recovery", record, to=sid, ignore_queue=True))
             return None
         case "recovery":
             return app.recovery(_fill_in(app, step["sid"], sid), step["namespace"])
@@ -89,7 +92,7 @@ async def _call_method(app: "App", step: Step, sid: str | None) -> Json:
     args = [_fill_in(app, argument, sid) for argument in step["args"]]
     options = {name: _fill_in(app, value, sid) for name, value in step["options"].items()}
     result = getattr(owner, step["method"])(*args, **options)
-    return await result if asyncio.iscoroutine(result) else result
+    return await app.colour.finished(result)
 
 
 def _fill_in(app: "App", value: Json, sid: str | None) -> Any:
@@ -133,7 +136,7 @@ def residue(app: "App") -> dict[str, Json]:
 def kept_sockets() -> int:
     """Return how many Engine.IO sockets are in the memory of this process, open or not."""
     gc.collect()
-    return sum(isinstance(thing, AsyncSocket) for thing in gc.get_objects())
+    return sum(isinstance(thing, AsyncSocket | Socket) for thing in gc.get_objects())
 
 
 def writers() -> int:
@@ -172,33 +175,38 @@ def start_flood(
 
     A sturdy flood notes in ``app.failures`` what was not confirmed, and goes on; another one ends.
     """
-    stop = asyncio.Event()
+    stop = app.colour.event()
 
     async def emit(number: int) -> None:
         try:
-            await app.sio.emit(event, (tag, number), **options)
+            await app.colour.finished(app.sio.emit(event, (tag, number), **options))
         except PublishError as error:
             if not sturdy:
                 raise
             app.failures[tag].append([number, error.maybe_stored])
 
-    app.floods[tag] = (stop, asyncio.create_task(_flood(emit, stop, batch, interval)))
+    app.floods[tag] = (stop, app.colour.start(partial(_flood, app.colour, emit, stop, batch, interval)))
 
 
 async def stop_flood(app: "App", tag: str) -> int:
     """End a flood; return how many packets were emitted, all of them confirmed unless it is a sturdy one."""
-    stop, task = app.floods.pop(tag)
+    stop, work = app.floods.pop(tag)
     stop.set()
-    return await task
+    emitted: int = await work.result()
+    return emitted
 
 
 async def _flood(
-    emit: Callable[[int], Awaitable[None]], stop: asyncio.Event, batch: int, interval: float
+    colour: Colour,
+    emit: Callable[[int], Coroutine[Any, Any, None]],
+    stop: Event,
+    batch: int,
+    interval: float,
 ) -> int:
     emitted = 0
     while not stop.is_set():
         numbers = range(emitted + 1, emitted + 1 + batch)
-        await asyncio.gather(*(emit(number) for number in numbers))
+        await colour.gather([emit(number) for number in numbers])
         emitted += batch
-        await asyncio.sleep(interval)
+        await colour.sleep(interval)
     return emitted

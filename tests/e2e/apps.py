@@ -1,19 +1,18 @@
-"""The application under test: an unmodified `socketio.AsyncServer`, its handlers, and a log of their calls.
+"""The application under test: an unmodified python-socketio server, its handlers, and a log of their calls.
 
 It runs inside a server process (`tests.e2e.host`), which may hold several such applications under different
 paths. What a handler does is a script that the test sets beforehand (`Behaviour`).
 """
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import socketio
 from socketio.exceptions import ConnectionRefusedError as ConnectionRefusedBySocketIO
 
 from tests.e2e.actions import perform
+from tests.e2e.colours import Colour, Event, Work
 from tests.e2e.steps import Step
 from tests.e2e.wire import Json, encode
 
@@ -29,8 +28,8 @@ class AppSpec:
 
     Attributes:
         name: first segment of its path; ``/<name>/socket.io`` is what clients ask for.
-        recovery: arguments of `AsyncRecoveryManager`, or None for a stock server.
-        server: further arguments of `socketio.AsyncServer`.
+        recovery: arguments of the manager, or None for a stock server.
+        server: further arguments of the server.
         connect_takes_auth: whether connect handlers have three arguments or two.
         identify_by: key of the client's auth that the setting ``identity`` reads; None leaves it unset.
         offsets_for_all: whether the setting ``wants_offsets`` says yes to every client.
@@ -63,24 +62,22 @@ class Behaviour:
 class App:
     """One application. You must call `close` at the end."""
 
-    def __init__(self, spec: AppSpec) -> None:
+    def __init__(self, spec: AppSpec, colour: Colour) -> None:
         self.spec = spec
-        self.log: list[Json] = []
-        self.log_changed = asyncio.Condition()
+        self.colour = colour
+        self.log = colour.journal()
         self.behaviours: dict[tuple[str, str], Behaviour] = {}
-        self.gates: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
+        self.gates: defaultdict[str, Event] = defaultdict(colour.event)
         self.collected: defaultdict[str, list[Json]] = defaultdict(list)
         self.failures: defaultdict[str, list[Json]] = defaultdict(list)
-        self.floods: dict[str, tuple[asyncio.Event, asyncio.Task[int]]] = {}
+        self.floods: dict[str, tuple[Event, Work]] = {}
         options: dict[str, Any] = {
             "cors_allowed_origins": "*",
             "namespaces": ["/quiet", *NAMESPACES],
             **spec.server,
         }
-        self.sio: Any = socketio.AsyncServer(
-            async_mode="asgi", client_manager=_build_manager(spec, self), **options
-        )
-        self.asgi = socketio.ASGIApp(self.sio, socketio_path=f"{spec.name}/socket.io")
+        self.sio: Any = colour.server(_build_manager(spec, self), options)
+        self.path = f"{spec.name}/socket.io"
         for namespace in NAMESPACES:
             self._register(namespace)
         self.sio.register_namespace(_klass(self)(CLASS_NAMESPACE))
@@ -89,19 +86,16 @@ class App:
         """End the application as its owner would: handlers, floods, manager, server."""
         for event in self.gates.values():
             event.set()
-        for stop, task in self.floods.values():
+        for stop, work in self.floods.values():
             stop.set()
-            await task
+            await work.result()
         if hasattr(self.sio.manager, "close"):
-            await self.sio.manager.close()
-        await self.sio.shutdown()
+            await self.colour.finished(self.sio.manager.close())
+        await self.colour.finished(self.sio.shutdown())
 
     async def note(self, handler: str, namespace: str, sid: str, **details: Json) -> None:
         """Append a line to the log and wake whoever waits for it."""
-        async with self.log_changed:
-            record = {"handler": handler, "namespace": namespace, "sid": sid, **encode(details)}
-            self.log.append(record)
-            self.log_changed.notify_all()
+        await self.log.append({"handler": handler, "namespace": namespace, "sid": sid, **encode(details)})
 
     async def on_connect(self, namespace: str, sid: str, environ: Mapping[str, Any], *auth: Json) -> Any:
         """The connect handler of every namespace."""
@@ -113,7 +107,7 @@ class App:
             environ_recovery=environ.get("socketio.recovery"),
             recovery=self.recovery(sid, namespace),
             rooms=self.sio.rooms(sid, namespace=namespace),
-            session=await self.sio.get_session(sid, namespace=namespace),
+            session=await self.colour.finished(self.sio.get_session(sid, namespace=namespace)),
         )
         result = await self._behave("connect", namespace, sid)
         await self.note("connect-done", namespace, sid)
@@ -162,9 +156,9 @@ class App:
             return await self.on_event(namespace, event, sid, *args)
 
         handler = connect if self.spec.connect_takes_auth else connect_without_auth
-        self.sio.on("connect", handler, namespace=namespace)
-        self.sio.on("disconnect", disconnect, namespace=namespace)
-        self.sio.on("*", anything, namespace=namespace)
+        self.sio.on("connect", self.colour.handler(handler), namespace=namespace)
+        self.sio.on("disconnect", self.colour.handler(disconnect), namespace=namespace)
+        self.sio.on("*", self.colour.handler(anything), namespace=namespace)
 
     async def _behave(self, handler: str, namespace: str, sid: str) -> Any:
         behaviour = self.behaviours.get((namespace, handler), Behaviour())
@@ -187,16 +181,14 @@ class App:
 def _build_manager(spec: AppSpec, app: App) -> Any:
     if spec.recovery is None:
         return None
-    from adapter import AsyncRecoveryManager  # noqa: PLC0415 - a stock server must not need it
-
     options = dict(spec.recovery)
     if spec.identify_by is not None:
         options["identity"] = _identify_by(spec.identify_by)
     if spec.offsets_for_all:
         options["wants_offsets"] = _say_yes
     if spec.notes_expiry:
-        options["session_expired"] = app.on_expired
-    return AsyncRecoveryManager(**options)
+        options["session_expired"] = app.colour.handler(app.on_expired)
+    return app.colour.manager(options)
 
 
 def _say_yes(environ: Mapping[str, Any]) -> bool:
@@ -211,14 +203,17 @@ def _identify_by(key: str) -> Any:
 
 
 def _klass(app: App) -> Any:
-    class Klass(socketio.AsyncNamespace):
-        async def on_connect(self, sid: str, environ: Mapping[str, Any], auth: Json) -> Any:
-            return await app.on_connect(CLASS_NAMESPACE, sid, environ, auth)
+    """A class-based namespace, with methods of the server's colour."""
 
-        async def on_disconnect(self, sid: str, reason: str) -> None:
-            await app.on_disconnect(CLASS_NAMESPACE, sid, reason)
+    async def on_connect(sid: str, environ: Mapping[str, Any], auth: Json) -> Any:
+        return await app.on_connect(CLASS_NAMESPACE, sid, environ, auth)
 
-        async def on_say(self, sid: str, *args: Json) -> Any:
-            return await app.on_event(CLASS_NAMESPACE, "say", sid, *args)
+    async def on_disconnect(sid: str, reason: str) -> None:
+        await app.on_disconnect(CLASS_NAMESPACE, sid, reason)
 
-    return Klass
+    async def on_say(sid: str, *args: Json) -> Any:
+        return await app.on_event(CLASS_NAMESPACE, "say", sid, *args)
+
+    handlers: dict[str, Any] = {"on_connect": on_connect, "on_disconnect": on_disconnect, "on_say": on_say}
+    methods = {name: staticmethod(app.colour.handler(handler)) for name, handler in handlers.items()}
+    return type("Klass", (app.colour.namespace_class,), methods)

@@ -59,14 +59,16 @@ class ServerError(Exception):
 
 
 class HostProcess:
-    """One process of `tests.e2e.host`. You must call `start` first and `stop` at the end.
+    """One process of `tests.e2e.host`, or of `sync_host`. Call `start` first and `stop` at the end.
 
     Args:
+        colour: "asyncio", or a mode of `tests.e2e.sync_host`.
         port: where it listens; 0 for any.
     """
 
-    def __init__(self, name: str, *, port: int = 0) -> None:
+    def __init__(self, name: str, *, colour: str = "asyncio", port: int = 0) -> None:
         self.name = name
+        self._module = ["tests.e2e.host"] if colour == "asyncio" else ["tests.e2e.sync_host", colour]
         self.url = ""
         self._port = port
         self._output = tempfile.NamedTemporaryFile(prefix=f"{name}-", suffix=".log")  # noqa: SIM115 - until stop
@@ -83,7 +85,7 @@ class HostProcess:
         """Start the process and wait until it listens."""
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.e2e.host", str(self._port)],
+            [sys.executable, "-m", *self._module, str(self._port)],
             cwd=ROOT,
             env=environment,
             stdin=subprocess.PIPE,

@@ -28,21 +28,31 @@ SETTINGS: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """A store and how many server processes share it."""
+    """A store, how many server processes share it, and of which colour these are."""
 
     store: str
     processes: int
+    colour: str = "asyncio"
 
     def __str__(self) -> str:
-        return f"{self.store}-{self.processes}"
+        return f"{self.store}-{self.processes}" + ("" if self.colour == "asyncio" else f"-{self.colour}")
 
 
 EVERYWHERE = [Topology("memory", 1), Topology("valkey", 1), Topology("valkey", 2)]
 CORE_ONLY = [Topology("redis62", 2), Topology("redis70", 2)]
+IN_COLOURS = [Topology("valkey", 2, "threading"), Topology("valkey", 2, "gevent")]
+CORE_IN_COLOURS = [
+    Topology("memory", 1, "threading"),
+    Topology("redis70", 2, "threading"),
+    Topology("memory", 1, "gevent"),
+    Topology("valkey", 2, "gevent-websocket"),
+    Topology("valkey", 2, "eventlet"),
+]
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "core: runs on every kind of server, not only on memory and Valkey")
+    config.addinivalue_line("markers", "colours: runs on synchronous servers, too")
     config.addinivalue_line(
         "markers", "topologies(*names): runs in these topologies only, such as 'valkey-2'"
     )
@@ -52,9 +62,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "topology" not in metafunc.fixturenames:
         return
     only = metafunc.definition.get_closest_marker("topologies")
-    chosen = EVERYWHERE + (CORE_ONLY if metafunc.definition.get_closest_marker("core") else [])
+    is_core = metafunc.definition.get_closest_marker("core") is not None
+    every, core = EVERYWHERE, CORE_ONLY
+    if metafunc.definition.get_closest_marker("colours"):
+        every, core = EVERYWHERE + IN_COLOURS, CORE_ONLY + CORE_IN_COLOURS
+    chosen = every + (core if is_core else [])
     if only is not None:
-        chosen = [topology for topology in EVERYWHERE + CORE_ONLY if str(topology) in only.args]
+        names = {
+            str(Topology(name, int(count), topology.colour))
+            for topology in every + core
+            for name, count in [argument.split("-") for argument in only.args]
+        }
+        chosen = [topology for topology in every + core if str(topology) in names]
     metafunc.parametrize("topology", chosen, ids=str)
 
 
@@ -86,15 +105,40 @@ async def js(node: None) -> AsyncIterator[JsClients]:
     await clients.stop()
 
 
+class Fleet:
+    """Server processes, two of each colour that is asked for. You must call `stop` at the end."""
+
+    def __init__(self) -> None:
+        self._hosts: dict[str, list[HostProcess]] = {}
+
+    async def of(self, colour: str) -> list[HostProcess]:
+        """Return the two processes of a colour."""
+        if colour not in self._hosts:
+            self._hosts[colour] = [HostProcess(f"host-{colour}-{n}", colour=colour) for n in (1, 2)]
+            for host in self._hosts[colour]:
+                await host.start()
+        return self._hosts[colour]
+
+    async def stop(self) -> None:
+        """End all processes."""
+        for hosts in self._hosts.values():
+            for host in hosts:
+                await host.stop()
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def hosts() -> AsyncIterator[list[HostProcess]]:
-    """Two server processes."""
-    started = [HostProcess(f"host-{number}") for number in (1, 2)]
-    for host in started:
-        await host.start()
+async def fleet() -> AsyncIterator[Fleet]:
+    """All server processes."""
+    started = Fleet()
     yield started
-    for host in started:
-        await host.stop()
+    await started.stop()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def hosts(fleet: Fleet, request: pytest.FixtureRequest) -> list[HostProcess]:
+    """Two server processes, of the topology's colour."""
+    topology = request.getfixturevalue("topology") if "topology" in request.fixturenames else None
+    return await fleet.of("asyncio" if topology is None else topology.colour)
 
 
 @pytest.fixture

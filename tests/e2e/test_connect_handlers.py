@@ -7,6 +7,8 @@ from tests.e2e.cluster import Cluster
 from tests.e2e.conftest import OpenCluster
 from tests.e2e.js_clients import Connected, Disconnected, Drop, JsClient, Received, Refused
 
+pytestmark = pytest.mark.colours
+
 REFUSALS = {
     "false": Refused("Connection rejected by server", None),
     "refuse": Refused("go away", {"code": 403}),

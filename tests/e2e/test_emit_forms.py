@@ -12,6 +12,8 @@ from tests.e2e.js_clients import JsClient
 from tests.e2e.steps import Step
 from tests.e2e.wire import Json
 
+pytestmark = pytest.mark.colours
+
 
 @dataclass(frozen=True, slots=True)
 class People:

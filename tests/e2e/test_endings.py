@@ -6,6 +6,8 @@ from tests.e2e import steps
 from tests.e2e.cluster import Cluster, Server
 from tests.e2e.js_clients import Disconnected, JsClient
 
+pytestmark = pytest.mark.colours
+
 
 async def _assert_fresh(client: JsClient, server: Server, reason: str) -> None:
     before = client.last

@@ -10,6 +10,8 @@ from tests.e2e.conftest import OpenCluster
 from tests.e2e.js_clients import Drop, Upgraded
 from tests.waiting import async_wait_until
 
+pytestmark = pytest.mark.colours
+
 WAYS: list[Drop] = ["close", "abrupt", "silent"]
 
 

@@ -11,6 +11,8 @@ from tests.e2e.js_clients import Connected, JsClient
 from tests.e2e.wire import Json
 from tests.waiting import async_wait_until
 
+pytestmark = pytest.mark.colours
+
 MALFORMED_PIDS: dict[str, Json] = {
     "number": 42,
     "list": [],

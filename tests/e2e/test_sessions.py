@@ -5,6 +5,8 @@ import pytest
 from tests.e2e import steps
 from tests.e2e.cluster import Cluster, ServerError
 
+pytestmark = pytest.mark.colours
+
 
 @pytest.mark.core
 async def test_a_client_gets_its_data_back(cluster: Cluster) -> None:

@@ -15,7 +15,7 @@ from recovery.core.connection import Connection, Phase
 from recovery.core.decision import read_auth
 from recovery.entries import Kind
 from recovery.errors import StoreUnavailableError
-from recovery.inspect import Rehearsal, rehearse
+from recovery.inspect import Rehearsal, explain, rehearse
 from recovery.inspect.memory_source import MemorySource
 from recovery.inspect.records import StoredSession
 from recovery.inspect.unsent import UnsentReason, list_unsent
@@ -328,3 +328,25 @@ def test_what_is_received_already_is_said() -> None:
         UnsentReason.ALREADY_RECEIVED,
         Obstacle.OTHER_ROOM,
     ]
+
+
+def test_an_offset_of_an_earlier_session_that_cannot_be_told_from_its_own_is_explained() -> None:
+    """The server that let ann in lagged behind what she had: she keeps that offset."""
+    world = World()
+    world.append(world.drafts.broadcast(NSP, ["before"], Audience()))
+    stranger = Client()
+    presented, _ = read_auth({"pid": "x" * 20, "offset": world.offsets[0]})
+    slow = Host(MemoryState(clock=lambda: world.now), "slow", settings=SETTINGS, names=world.names)
+    slow.state = world.state
+    slow.dispatcher.skip_to(world.ann.membership.start, world.host.dispatcher.epoch)
+    ann = slow.connect(presented, client=stranger)
+    assert ann.foreign is not None
+    slow.drop(ann)
+    rehearsal = rehearse(MemorySource(world.state), str(ann.pid), world.offsets[0])
+    explanation = explain(rehearsal, round(world.now * 1000))
+    assert rehearsal.reason is Reason.OFFSET_UNKNOWN
+    assert [step.name for step in explanation.steps] == [
+        *("form", "claim", "session", "floor", "stream", "replay")
+    ]
+    assert "of an earlier session" in explanation.steps[3].said
+    assert not explanation.steps[-1].passed

@@ -17,8 +17,8 @@ import socketio
 from engineio import packet as eio_packet
 
 from adapter import AsyncRecoveryManager
-from adapter.async_gate import Gate as AdmissionGate
 from adapter.clients import Clients
+from adapter.gate import Gate as AdmissionGate
 from adapter.sessions import Sessions
 from recovery.aio.runtime import Runtime
 from recovery.commands import Command, Read

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from adapter.async_gate import Gate
+from adapter.gate import Gate
 from tests.interleavings.harness import Server, World, settle
 
 

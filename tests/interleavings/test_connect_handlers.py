@@ -250,3 +250,25 @@ async def test_the_handler_sees_its_recovery_and_the_rest_of_the_auth(world: Wor
     await world.connect(client, server)
     assert [auth for _, auth in seen] == [{"token": "t"}] * 2
     assert [(recovery.recovered, recovery.replayed) for recovery, _ in seen] == [(False, 0), (True, 1)]
+
+
+async def test_a_connect_handler_whose_session_was_taken_over_sees_its_own_data(world: World) -> None:
+    server, gate, seen = world.server(), asyncio.Event(), []
+    client = await world.connected(server)
+    await server.sio.save_session(client.sid, {"name": "me"})
+    client.cut()
+    await settle()
+
+    async def connect(sid: str, _environ: Any, _auth: Any = None) -> None:
+        await gate.wait()
+        seen.append(await server.sio.get_session(sid))
+
+    server.sio.on("connect", connect)
+    world.dial(client, server)
+    await settle()
+    world.dial(client, server)  # the same client once more, while its handler runs
+    await settle()
+    gate.set()
+    async with asyncio.timeout(2):  # well below the time that another server would get to answer
+        await until(lambda: client.is_connected)
+    assert seen == [{"name": "me"}, {"name": "me"}]

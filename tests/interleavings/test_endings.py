@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from recovery.commands import Append, Read
+from recovery.commands import Append, Read, SaveSession
 from recovery.reasons import Reason
 from tests.interleavings.harness import Server, World, settle, until
 
@@ -192,5 +192,28 @@ async def test_a_disconnect_handler_that_raises_leaks_nothing(world: World) -> N
     server.sio.on("disconnect", disconnect)
     world.expects_errors = True
     client.cut()
+    await settle()
+    assert server.residue() == {}
+
+
+async def test_a_sid_stays_taken_while_its_disconnect_handler_runs_whoever_began_that(world: World) -> None:
+    """The application disconnects a client whose transport has just closed, and is still being saved."""
+    server, bye = world.server(), asyncio.Event()
+
+    async def disconnect(_sid: str, _reason: str) -> None:
+        await bye.wait()
+
+    server.sio.on("disconnect", disconnect)
+    client = await world.connected(server)
+    gate = server.store.hold(SaveSession)
+    client.cut()
+    await until(lambda: gate.waiting)
+    ending = asyncio.create_task(server.sio.disconnect(client.sid))
+    await until(lambda: client.sid in server.manager.pending_disconnect.get("/", []))
+    gate.release()
+    await settle()
+    assert server.clients.find("/", client.sid) is not None
+    bye.set()
+    await ending
     await settle()
     assert server.residue() == {}

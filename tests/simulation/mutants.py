@@ -74,9 +74,9 @@ MUTANTS = (
     ),
     Mutant(
         "a position is proven when the PONG comes",
-        "adapter/async_gate.py",
-        "seams.watch_heartbeat(socket, note, prove)",
-        "seams.watch_heartbeat(socket, note, lambda: (note(), prove()))",
+        "adapter/gate.py",
+        "self._host.watch_heartbeat(socket, note, prove)",
+        "self._host.watch_heartbeat(socket, note, lambda: (note(), prove()))",
     ),
     Mutant(
         "a gap is not noticed",
@@ -122,10 +122,10 @@ MUTANTS = (
     ),
     Mutant(
         "own packets are delivered at once",
-        "adapter/async_manager.py",
-        "            await runtime.publish(draft)\n\n    async def can_disconnect",
+        "adapter/operations.py",
+        "            await runtime.publish(draft)\n\n    def emit_later",
         "            self._deliver_here(name, args, audience, None)\n"
-        "            await runtime.publish(draft)\n\n    async def can_disconnect",
+        "            await runtime.publish(draft)\n\n    def emit_later",
     ),
     Mutant(
         "a connection that has ended is saved as if it had read on",
@@ -135,8 +135,8 @@ MUTANTS = (
     ),
     Mutant(
         "a recovered client is let in without the word of the store",
-        "adapter/async_gate.py",
-        "await seams.abort(self._server, client.connection.transport)\n        return True",
+        "adapter/gate.py",
+        "await self._host.abort(client.connection.transport)\n        return True",
         "pass\n        return True",
     ),
     Mutant(
@@ -148,7 +148,7 @@ MUTANTS = (
     Mutant(
         "a reader does not look for what its server knows",
         "recovery/flows/reading.py",
-        "lost = lost or is_lost(known, newest)",
+        "lost, renewal = True, replace(renewal, lost=known)",
         "lost = False",
     ),
     Mutant(

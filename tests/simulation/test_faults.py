@@ -291,3 +291,15 @@ def test_the_clock_of_the_store_may_go_back(cluster: SimulatedCluster, anna: Sim
     cluster.settle()
 
     assert _got(anna)[:3] == [first, second, third]
+
+
+def test_who_comes_while_the_others_wait_for_the_last_packets_has_had_no_time_for_them(
+    cluster: SimulatedCluster, anna: SimulatedClient
+) -> None:
+    cluster.freeze("s1", 1.0)
+    cluster.dial(cluster.client("ben"), "s2")
+
+    assert not cluster.settle()
+    assert cluster.history.settled == {anna.name}
+    assert cluster.settle()
+    assert cluster.history.settled == {anna.name, "ben"}

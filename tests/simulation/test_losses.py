@@ -2,9 +2,9 @@
 
 import pytest
 
-from recovery.testing.calamities import Crash, FailOver, JumpClock, StopReplication
+from recovery.testing.calamities import Crash, CutOff, FailOver, JumpClock, StopReplication
 from recovery.testing.plans import Plan, run
-from recovery.testing.steps import Come, Disconnect, Emit, Step, Wait
+from recovery.testing.steps import Come, Disconnect, Emit, Lose, Step, Wait
 
 _LOSE_A_PACKET: tuple[Step, ...] = (
     Come("anna", "s1"),
@@ -22,7 +22,7 @@ def _kinds(*steps: Step) -> set[str]:
     return {problem.kind for problem in run(plan).problems}
 
 
-def _never(*_arguments: object) -> bool:
+def _never(*_arguments: object, **_options: object) -> bool:
     return False
 
 
@@ -70,3 +70,41 @@ def test_no_offset_is_given_twice_though_the_clock_is_behind_and_nobody_is_left_
     lose = (Come("anna", "s1"), Wait(0.1), StopReplication(), Emit("s1"), Emit("s1"), Wait(0.05))
     behind = (Crash("s1"), Crash("s2"), FailOver(), JumpClock("store", -600.0))
     assert _kinds(*lose, *behind, Wait(2.0), Come("anna", "s2"), Wait(0.1)) == set()
+
+
+def _end_her_elsewhere(*then: Step) -> set[str]:
+    """s2 disconnects anna, who is on s1, which cannot read that; the entry is lost."""
+    ended = (
+        StopReplication(),
+        CutOff("s1", 1.0, refused=True),
+        Disconnect("s2", "anna"),
+        Wait(0.05),
+        FailOver(),
+    )
+    return _kinds(Come("anna", "s1"), Wait(0.1), *ended, *then)
+
+
+def test_an_end_that_only_an_entry_knew_of_is_undone_if_nobody_is_left_who_knew() -> None:
+    assert _end_her_elsewhere(Crash("s2"), Wait(2.0), Come("anna", "s1"), Wait(0.1)) == set()
+
+
+def test_an_end_that_only_an_entry_knew_of_is_told_by_who_knew(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _end_her_elsewhere(Wait(20.0)) == set()
+    _ignore_losses(monkeypatch)
+    assert "not told" in _end_her_elsewhere(Wait(20.0))
+
+
+def test_an_end_that_the_store_kept_stays_in_force(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A defect: entries that end sessions of clients that are away are not applied."""
+    ended = (
+        Come("anna", "s1"),
+        Wait(0.1),
+        Lose("anna", "reset"),
+        Wait(0.1),
+        Disconnect("s2", "anna"),
+        Wait(0.05),
+    )
+    steps = (*ended, StopReplication(), Wait(0.1), FailOver(), Wait(2.0), Come("anna", "s1"), Wait(0.1))
+    assert _kinds(*steps) == set()
+    monkeypatch.setattr("recovery.core.replay._apply", _never)
+    assert "after its end" in _kinds(*steps)

@@ -43,6 +43,7 @@ class AsyncRedisStore:
     def __init__(
         self, endpoint: Endpoint, keys: Keys, *, on_close: Callable[[], Awaitable[None]] | None = None
     ) -> None:
+        self._endpoint = endpoint
         self._keys = keys
         self._link = AsyncLink(endpoint)
         self._reading_link = AsyncLink(endpoint, wait=MAX_WAIT)
@@ -51,6 +52,10 @@ class AsyncRedisStore:
         self._runner: asyncio.Task[None] | None = None
         self._closed = False
         self._on_close = on_close
+
+    def renewed(self) -> "AsyncRedisStore":
+        """The same store with connections of its own, for a forked process; this one is not closed."""
+        return AsyncRedisStore(self._endpoint, self._keys)
 
     async def execute(self, command: Command[R]) -> R:
         """Carry out one command. Cancelling leaves open whether it was."""

@@ -1,11 +1,11 @@
-"""Carrying out, under asyncio, what the dispatcher leaves to do: each effect in one method."""
+"""Carrying out what the dispatcher leaves to do: each effect in one method."""
 
 import logging
 from collections.abc import Sequence
 
 from adapter import seams
-from adapter.async_process import AsyncProcess
-from adapter.clients import Client
+from adapter.clients import Client, Clients
+from adapter.process import Process
 from adapter.seams import EioPacket
 from recovery.core.connection import Connection, Phase
 from recovery.core.control import Acknowledgement, SessionAnswer
@@ -21,23 +21,25 @@ from recovery.core.effects import (
 from recovery.flows.steps import Vacate
 from recovery.records import HolderState
 
-__all__ = ["AsyncEffects"]
+__all__ = ["Effects"]
 
 logger = logging.getLogger("recovery.effects")
 
 EioConnection = Connection[EioPacket]
 
 
-class AsyncEffects:
+class Effects:
     """The front end of a runtime (`recovery.aio.runtime.FrontEnd`)."""
 
-    def __init__(self, process: AsyncProcess) -> None:
+    def __init__(self, process: Process) -> None:
         self._process = process
+        self._host = process.host
         self._server = process.server
-        self._clients = process.clients
-        self._requests = process.requests
-        self._background = process.background
         self._slow: set[EioConnection] = set()
+
+    @property
+    def _clients(self) -> Clients:
+        return self._process.clients
 
     def carry_out(self, effects: Sequence[Effect[EioPacket]]) -> None:
         """Do what dispatched entries ask for; whatever takes time, in tasks."""
@@ -46,20 +48,22 @@ class AsyncEffects:
                 case RoomChanged():
                     self._change_room(effect)
                 case Disconnected():
-                    self._background.start(self._disconnect(effect.connection))
+                    self._process.background.start(self._disconnect(effect.connection))
                 case TakenOver():
-                    self._background.start(self._hand_over(effect))
+                    self._process.background.start(self._hand_over(effect))
                 case SessionReplaced():
                     self._replace_session(effect.connection)
                 case SessionWanted():
-                    self._background.start(self._answer(effect))
+                    self._process.background.start(self._answer(effect))
                 case Overflowed() if effect.connection not in self._slow:  # else for each packet of a batch
                     self._slow.add(effect.connection)
-                    self._background.start(self._close_slow(effect.connection))
+                    self._process.background.start(self._close_slow(effect.connection))
                 case SessionAnswer():
-                    self._requests.answer(effect.request_id, effect.data)
+                    self._process.requests.answer(effect.request_id, effect.data)
                 case Acknowledgement():
-                    self._background.start(self._requests.acknowledge(effect.request_id, effect.args))
+                    self._process.background.start(
+                        self._process.requests.acknowledge(effect.request_id, effect.args)
+                    )
                 case _:
                     pass  # a Release is for the runtime itself
 
@@ -81,9 +85,11 @@ class AsyncEffects:
         for client in self._clients.all():
             if client.connection.phase is not Phase.ENDED:
                 self._process.runtime.dispatcher.end(client.connection)
-                self._background.start(self._process.sessions.save_quietly(client, HolderState.CLOSING))
+                self._process.background.start(
+                    self._process.sessions.save_quietly(client, HolderState.CLOSING)
+                )
         for transport in self._clients.transports():
-            self._background.start(seams.abort(self._server, transport))
+            self._process.background.start(self._host.abort(transport))
 
     def evict(self, client: Client) -> None:
         """The session of a client belongs to another connection now: end this one, quietly.
@@ -95,7 +101,7 @@ class AsyncEffects:
         was_live = connection.phase is Phase.LIVE
         self._process.runtime.dispatcher.end(connection)
         if was_live:
-            self._background.start(seams.abort(self._server, connection.transport))
+            self._process.background.start(self._host.abort(connection.transport))
         # A held one is seen out by the gate, when the application has answered.
 
     def _change_room(self, effect: RoomChanged[EioPacket]) -> None:
@@ -124,13 +130,15 @@ class AsyncEffects:
         if client is None:
             return
         await self._process.sessions.end(client)
-        await self._server.disconnect(connection.sid, connection.namespace, ignore_queue=True)
+        await self._host.call(
+            self._server.disconnect, connection.sid, connection.namespace, ignore_queue=True
+        )
 
     async def _hand_over(self, effect: TakenOver[EioPacket]) -> None:
         takeover = effect.takeover
         client = self._clients.find(takeover.namespace, takeover.sid)
         if effect.connection is not None and effect.connection.connect_sent:
-            await seams.abort(self._server, effect.connection.transport)
+            await self._host.abort(effect.connection.transport)
         if not effect.asked:
             return
         if client is not None and client.connection.number < takeover.number:
@@ -155,6 +163,6 @@ class AsyncEffects:
             extra={"event": "client.slow", "sid": connection.sid},
         )
         try:
-            await seams.abort(self._server, connection.transport)
+            await self._host.abort(connection.transport)
         finally:
             self._slow.discard(connection)

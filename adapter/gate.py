@@ -1,6 +1,7 @@
-"""The gate: how a client gets in, and how its transport's end is noted, under asyncio.
+"""The gate: how a client gets in, and how its transport's end is noted.
 
-It wraps four methods of the server (`adapter.seams`), and leaves the rest of the work to them:
+It wraps four methods of the server (`adapter.seams`), in whatever colour (`adapter.hosts`), and leaves the
+rest of the work to them:
 
 1. ``_handle_connect``: the client is admitted (`recovery.flows.admission`) before the application's connect
    handler runs, and held while it does.
@@ -8,24 +9,25 @@ It wraps four methods of the server (`adapter.seams`), and leaves the rest of th
    ``pid`` is added, and what the client missed follows at once.
 3. ``_handle_eio_disconnect``: a transport that closed leaves its sessions recoverable. That is saved before
    the application's disconnect handler runs.
-4. ``_trigger_event``: a disconnect handler that raises is logged, and its client's sid is freed all the same.
-   A client that sends an event named "connect" or "disconnect" does not get to run these handlers.
+4. ``_trigger_event``: each handler is surrounded, in the thread or task in which it runs; see
+   `adapter.handlers`.
 """
 
 import asyncio
 import hashlib
-import inspect
 import logging
 import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 from weakref import WeakSet
 
 from adapter import seams
-from adapter.async_process import AsyncProcess, handled_connect, handled_disconnect
-from adapter.clients import Client
+from adapter.clients import Client, Clients
 from adapter.guesses import Guesses
+from adapter.handlers import handling
+from adapter.process import Process
 from adapter.seams import EioPacket
 from recovery.core.connection import Phase
 from recovery.core.decision import Presented, read_auth
@@ -40,7 +42,6 @@ __all__ = ["Gate"]
 logger = logging.getLogger("recovery.gate")
 
 _PID_BYTES = 24  # 192 bits, 32 characters
-_RESERVED = ("connect", "disconnect")  # an event that a client sends need not have a name that hashes
 _ENVIRON_KEY = "socketio.recovery"
 
 Identity = Callable[[Mapping[str, Any], Any], Any]  # returns str, or an awaitable of one
@@ -55,25 +56,33 @@ class Gate:
         guesses: transports that present pids in vain.
     """
 
-    def __init__(self, process: AsyncProcess, *, identity: Identity | None, wants_offsets: Predicate) -> None:
+    def __init__(self, process: Process, *, identity: Identity | None, wants_offsets: Predicate) -> None:
         server = process.server
-        seams.check_server(server)
-        seams.watch_websockets(server)
         self.outcomes: Counter[str] = Counter()
         self._process = process
+        self._host = process.host
         self._server = server
-        self._clients = process.clients
         self._identity = identity
         self._wants_offsets = wants_offsets
         self.guesses = Guesses()
         self._watched: WeakSet[Any] = WeakSet()
         self._connecting: set[tuple[str, str]] = set()
         self._admitted: dict[tuple[str, str], Client] = {}
-        self._connect = seams.hook(server, seams.HANDLE_CONNECT, self.handle_connect)
-        self._send_packet = seams.hook(server, seams.SEND_PACKET, self.send_packet)
-        self._transport_closed = seams.hook(server, seams.TRANSPORT_CLOSED, self.handle_transport_closed)
-        self._disconnected = seams.disconnected(server)
-        self._trigger_event = seams.hook(server, seams.TRIGGER_EVENT, self.trigger_event)
+        self._connect = self._host.hook(seams.HANDLE_CONNECT, self.handle_connect)
+        self._send_packet = self._host.hook(seams.SEND_PACKET, self.send_packet)
+        self._transport_closed = self._host.hook(seams.TRANSPORT_CLOSED, self.handle_transport_closed)
+        self._host.surround(seams.TRIGGER_EVENT, self._around_handler)
+
+    @property
+    def _clients(self) -> Clients:
+        return self._process.clients
+
+    def renew(self) -> None:
+        """In a forked child: nobody is here."""
+        self.outcomes.clear()
+        self.guesses = Guesses()
+        self._connecting.clear()
+        self._admitted.clear()
 
     def take_admitted(self, transport: str, namespace: str) -> Client | None:
         """The client that is being let in on a transport, once: `pre_connect` gives it its sid."""
@@ -87,7 +96,7 @@ class Gate:
             await self._connect(eio_sid, namespace, data)
             return
         if not self._may_let_in(eio_sid):
-            await seams.abort(self._server, eio_sid)  # its client tries again, and finds another server
+            await self._host.abort(eio_sid)  # its client tries again, and finds another server
             return
         place = (eio_sid, name)
         if place in self._connecting or self._clients.at(eio_sid, name) is not None:
@@ -104,7 +113,7 @@ class Gate:
             if not self._may_let_in(eio_sid):
                 self._process.runtime.dispatcher.end(client.connection)
                 self._clients.remove(client)
-                await seams.abort(self._server, eio_sid)
+                await self._host.abort(eio_sid)
                 return
             self._admitted[place] = client
             try:
@@ -151,19 +160,23 @@ class Gate:
         socket = seams.socket_of(self._server, eio_sid)
         if socket is not None and any(client.owned for client in away):
             seams.clear_queue(socket)  # they will be replayed: none may share a payload with CLOSE
-            seams.give_up(socket)
-        work = self._process.background.start(self._see_off(eio_sid, reason, away))
+            self._host.give_up(socket)
+        work = self._process.background.start(self._see_off(eio_sid, reason, away), awaited=True)
         await asyncio.shield(work)  # a web server that stops may cancel us, but not what remains to be done
 
     async def _see_off(self, eio_sid: str, reason: Sequence[str], away: Sequence[Client]) -> None:
         """Save the sessions of a closed transport, run the disconnect handlers, and free the sids."""
-        recoverable = [client for client in away if client.owned]
+        recoverable, seen_off = [client for client in away if client.owned], False
         try:
             await asyncio.gather(*(self._save_closing(client) for client in recoverable))
             await self._transport_closed(eio_sid, *reason)
+            seen_off = True
         finally:
             for client in away:
-                self._free(client)
+                if not (
+                    seen_off and client.parting
+                ):  # else the application disconnects it, and frees its sid
+                    self._free(client)
             self._server.environ.pop(eio_sid, None)
         for client in recoverable:
             self._process.sessions.save_later(client, HolderState.AWAY, whole=False)
@@ -184,31 +197,14 @@ class Gate:
         if not client.asking:
             self._clients.remove(client)
 
-    async def trigger_event(self, event: str, namespace: str, *args: Any) -> Any:
-        """Run a handler; a disconnect handler that raises must not leave its client in the tables."""
-        if event in _RESERVED and self._is_made_up(event, namespace, args[0]):
-            return self._server.not_handled
-        if event != "disconnect":
-            return await self._trigger_event(event, namespace, *args)
-        token = handled_disconnect.set(self._clients.find(namespace, args[0]))
-        try:
-            return await self._trigger_event(event, namespace, *args)
-        except Exception:
-            logger.exception("a disconnect handler failed", extra={"event": "handler.failed", "sid": args[0]})
-            return None
-        finally:
-            handled_disconnect.reset(token)
+    def _around_handler(
+        self, event: Any, namespace: str, sid: str, *_args: Any
+    ) -> AbstractContextManager[bool, bool | None]:
+        return handling(self._clients, event, namespace, sid)
 
     def _may_let_in(self, eio_sid: str) -> bool:
         """Whether this server serves, and the transport is open."""
         return not self._process.closed and seams.is_open(self._server, eio_sid)
-
-    def _is_made_up(self, event: str, namespace: str, sid: str) -> bool:
-        """Whether a client sent an event under a name that is not its to send, as no library lets it."""
-        client = self._clients.find(namespace, sid)
-        if client is None:
-            return False
-        return not client.asking if event == "connect" else client.connection.phase is Phase.LIVE
 
     async def _admit(self, eio_sid: str, namespace: Namespace, presented: Presented, auth: Any) -> Client:
         environ = self._server.environ.get(eio_sid, {})
@@ -238,7 +234,7 @@ class Gate:
         self, eio_sid: str, namespace: Namespace, presented: Presented, environ: Mapping[str, Any], auth: Any
     ) -> Newcomer[EioPacket]:
         has_socket = seams.socket_of(self._server, eio_sid) is not None
-        with_offsets = has_socket and self._wants_offsets(environ)
+        with_offsets = has_socket and bool(await self._host.call(self._wants_offsets, environ))
         return Newcomer(
             namespace=namespace,
             transport=eio_sid,
@@ -255,9 +251,7 @@ class Gate:
         """A digest of what the setting ``identity`` says, so that the store need not keep it."""
         if self._identity is None:
             return ""
-        identity = self._identity(environ, auth)
-        if inspect.isawaitable(identity):
-            identity = await identity
+        identity = await self._host.call(self._identity, environ, auth)
         if not isinstance(identity, str):
             raise TypeError(f"identity() returned {type(identity).__name__}, expected str")
         return hashlib.sha256(identity.encode()).hexdigest() if identity else ""
@@ -265,17 +259,20 @@ class Gate:
     async def _ask_application(self, client: Client, namespace: str | None, auth: Any) -> None:
         """Run the server's own connect sequence, and see how it ended."""
         connection = client.connection
-        token = handled_connect.set(client)
         try:
             await self._connect(connection.transport, namespace, auth)
         except BaseException:  # a cancelled task, too
             # python-socketio would leave it neither connected nor refused, and its rooms in the tables.
             if not connection.connect_sent:
                 await self._refuse(connection.transport, connection.namespace)
-                await self._server.manager.disconnect(connection.sid, connection.namespace, ignore_queue=True)
+                await self._host.call(
+                    self._server.manager.disconnect,
+                    connection.sid,
+                    connection.namespace,
+                    ignore_queue=True,
+                )
             raise
         finally:
-            handled_connect.reset(token)
             await self._settle(client)
 
     def _answered(self, client: Client) -> None:
@@ -287,14 +284,14 @@ class Gate:
     async def _settle(self, client: Client) -> None:
         """The application has been asked: let the client go live, or see it out."""
         connection = client.connection
-        if not self._server.manager.is_connected(connection.sid, connection.namespace):
+        if client.leaving or not self._server.manager.is_connected(connection.sid, connection.namespace):
             return  # refused, or disconnected meanwhile
         if client.held and connection.connect_sent and await self._save_first(client) and client.held:
             connection.go_live()
         if connection.phase is not Phase.LIVE or not seams.is_open(self._server, connection.transport):
             await self._see_out(client)
         elif client.doomed:
-            await self._server.disconnect(connection.sid, connection.namespace)
+            await self._host.call(self._server.disconnect, connection.sid, connection.namespace)
 
     async def _let_in(self, client: Client, packet: Any) -> None:
         """Save, look at the transport, send CONNECT and go live."""
@@ -312,6 +309,7 @@ class Gate:
         if connection.ended_at is None and seams.is_open(self._server, connection.transport):
             await self._send_packet(connection.transport, packet)
             connection.connect_sent = True
+            self._host.accepted(connection.sid, connection.namespace)
             if asked:
                 connection.go_live()
 
@@ -335,7 +333,7 @@ class Gate:
             if recovered:  # it might have two owners: it has to come once more
                 if isinstance(exc, EncodingError):
                     await self._process.sessions.end(client)  # else it would come, in vain, for ever
-                await seams.abort(self._server, client.connection.transport)
+                await self._host.abort(client.connection.transport)
         return True
 
     async def _refuse(self, eio_sid: str, namespace: str) -> None:
@@ -355,10 +353,12 @@ class Gate:
         if seams.is_open(self._server, connection.transport):
             # Not CONNECT_ERROR, after which JavaScript does not try again: an earlier attempt of the same
             # client may have been served late, and overtaken this one.
-            await seams.abort(self._server, connection.transport)
+            await self._host.abort(connection.transport)
             return
         reason = self._server.reason.TRANSPORT_CLOSE
-        await self._disconnected(connection.transport, connection.namespace, reason)
+        await self._host.call(
+            seams.disconnected(self._server), connection.transport, connection.namespace, reason
+        )
 
     def _watch_heartbeat(self, eio_sid: str) -> None:
         socket = seams.socket_of(self._server, eio_sid)
@@ -374,4 +374,4 @@ class Gate:
             for client in self._clients.on(eio_sid):
                 client.connection.prove()
 
-        seams.watch_heartbeat(socket, note, prove)
+        self._host.watch_heartbeat(socket, note, prove)

@@ -1,13 +1,13 @@
 """Calling ``session_expired`` under asyncio; when, and for whom, is said by `recovery.flows.expiring`."""
 
 import asyncio
-import inspect
 import logging
 import secrets
 from collections.abc import Callable
 from typing import Any
 
 from adapter.background import Background
+from adapter.hosts import Host
 from adapter.seams import EioPacket
 from recovery.aio.runtime import Runtime
 from recovery.commands import Command
@@ -16,7 +16,7 @@ from recovery.flows.expiring import Terms, keep_looking, see_off
 from recovery.flows.steps import FreeHands, RunHandler, SeeOff
 from recovery.records import ExpiredSession, Pid
 
-__all__ = ["AsyncExpiry", "ExpiredHandler"]
+__all__ = ["ExpiredHandler", "Expiry"]
 
 logger = logging.getLogger("recovery.expiry")
 
@@ -26,7 +26,7 @@ _HANDS = 16
 """Handlers that run at a time on one server."""
 
 
-class AsyncExpiry:
+class Expiry:
     """Sees sessions off that have expired, on one server.
 
     Args:
@@ -38,11 +38,13 @@ class AsyncExpiry:
         self,
         runtime: Runtime[EioPacket],
         background: Background,
+        host: Host,
         handler: ExpiredHandler,
         terms: Callable[[], Terms],
     ) -> None:
         self._runtime = runtime
         self._background = background
+        self._host = host
         self._handler = handler
         self._terms = terms
         self._seen_off: set[asyncio.Task[None]] = set()
@@ -86,9 +88,7 @@ class AsyncExpiry:
 
     async def _call(self, session: ExpiredSession) -> bool:
         try:
-            result = self._handler(session)
-            if inspect.isawaitable(result):
-                await result
+            await self._host.call(self._handler, session)
         except Exception:
             logger.exception("session_expired failed", extra={"event": "handler.failed", "sid": session.sid})
             return False

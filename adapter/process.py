@@ -1,20 +1,22 @@
-"""What one process has of recovery under asyncio: its clients, its runtime, and what both are made of.
+"""What one process has of recovery: its clients, its runtime, and what both are made of.
 
 The manager, the gate and the rest of the front end share it. The runtime is made when it is first needed:
 inside the running loop, and after any fork.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
-from contextvars import ContextVar
 from typing import Any
 
 from adapter import seams
-from adapter.async_expiry import AsyncExpiry, ExpiredHandler
 from adapter.background import Background
 from adapter.clients import Client, Clients
+from adapter.expiry import ExpiredHandler, Expiry
 from adapter.frames import AckId, EioFrames, codec_of
+from adapter.handlers import handled_connect, handled_disconnect
+from adapter.hosts import Host
 from adapter.requests import Requests
 from adapter.seams import EioPacket
 from adapter.sessions import Sessions
@@ -28,25 +30,24 @@ from recovery.flows.expiring import Terms, terms_of
 from recovery.records import Draft
 from recovery.settings import Settings
 
-__all__ = ["AsyncProcess", "handled_connect", "handled_disconnect"]
+__all__ = ["Process"]
 
 logger = logging.getLogger("recovery.effects")
-
-handled_disconnect: ContextVar[Client | None] = ContextVar("handled_disconnect", default=None)
-"""The client whose disconnect handler is running."""
-
-handled_connect: ContextVar[Client | None] = ContextVar("handled_connect", default=None)
-"""The client whose connect handler is running."""
 
 _PING_INTERVAL = 25.0  # python-engineio's default, for a process without a server
 _PING_TIMEOUT = 20.0
 
 
-class AsyncProcess:
+_inherited: list[object] = []
+"""What a forked child has of its parent: to collect it would close connections that are the parent's."""
+
+
+class Process:
     """One process of the cluster.
 
     Attributes:
         settings: of the manager.
+        host: the server, in its colour.
         clients: who is here.
         requests: what this process waits for.
         background: its tasks.
@@ -58,11 +59,11 @@ class AsyncProcess:
         closed: `close` was called; nobody may get in any more.
     """
 
-    def __init__(self, store: AsyncStore, settings: Settings, json: JsonModule, ack_id: AckId) -> None:
+    def __init__(
+        self, store: AsyncStore, settings: Settings, json: JsonModule, ack_id: AckId, host: Host
+    ) -> None:
         self.settings = settings
-        self.clients = Clients()
-        self.requests = Requests()
-        self.background = Background()
+        self.host = host
         self.server: Any = None  # python-socketio ships no types
         self.json = json
         self.front_end: FrontEnd[EioPacket] | None = None
@@ -70,11 +71,23 @@ class AsyncProcess:
         self.session_expired: ExpiredHandler | None = None
         self._store = store
         self._ack_id = ack_id
+        self._begin()
+
+    def _begin(self) -> None:
+        self.clients = Clients()
+        self.requests = Requests(self.host)
+        self.background = Background()
+        self.closed = False
         self._runtime: Runtime[EioPacket] | None = None
         self._sessions: Sessions | None = None
         self._checkpoints: asyncio.Task[Any] | None = None
         self._expiry: asyncio.Task[Any] | None = None
-        self.closed = False
+
+    def renew(self, renewed: Callable[[AsyncStore], AsyncStore]) -> None:
+        """In a forked child: begin anew; see `adapter.operations.Operations.renew`."""
+        _inherited.append((self._store, self._runtime, self._sessions, self.background, self.clients))
+        self._store = renewed(self._store)
+        self._begin()
 
     @property
     def runtime(self) -> Runtime[EioPacket]:
@@ -90,7 +103,7 @@ class AsyncProcess:
                 retention_ms=self.retention_ms,
             )
             if self.server is not None and self.session_expired is not None:
-                expiry = AsyncExpiry(self._runtime, self.background, self.session_expired, self._terms)
+                expiry = Expiry(self._runtime, self.background, self.host, self.session_expired, self._terms)
                 self._expiry = self.background.start(expiry.watch())
         return self._runtime
 
@@ -131,6 +144,14 @@ class AsyncProcess:
             return handled_connect.get() is not client
         return client.connection.phase is Phase.ENDED and handled_disconnect.get() is not client
 
+    def handles(self, sid: str, namespace: str) -> bool:
+        """Whether this is the client whose connect or disconnect handler is running here.
+
+        It sees the client as it was when it began, even if another connection has taken the session since.
+        """
+        client = self.clients.find(namespace, sid)
+        return client is not None and client in (handled_connect.get(), handled_disconnect.get())
+
     async def follow_stream(self) -> None:
         """Begin to read before an emit: a server's own clients get it from the stream, too.
 
@@ -170,9 +191,18 @@ class AsyncProcess:
             if task is not None:
                 task.cancel()
         transports = self.clients.transports()
-        await asyncio.gather(*(seams.abort(self.server, transport) for transport in transports))
+        await asyncio.gather(*(self.host.abort(transport) for transport in transports))
         await self.background.finish(patience=self.settings.publish_timeout)
         await self._runtime.close()
+
+    async def let_go(self) -> None:
+        """Close the connections to the store, and nothing else, if `close` was not called."""
+        if self.closed or self._runtime is None:
+            return
+        self.closed = True
+        # An embedded server is stopped in a thread, which Python does not begin any more; it ends by itself.
+        with contextlib.suppress(RuntimeError):
+            await self._store.close()
 
     def _pings(self) -> tuple[float, float]:
         """Ping interval and ping timeout, in seconds."""

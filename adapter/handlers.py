@@ -1,0 +1,91 @@
+"""What surrounds the handlers of the application, in the thread or task in which they run.
+
+1. What a connect or disconnect handler does to its own client counts as done to it, although that is not
+   connected: such a handler runs "for" its client.
+2. A client that sends an event named "connect" or "disconnect" does not get to run these handlers.
+3. A disconnect handler runs once for a client, even if two threads are at its end.
+4. A disconnect handler that raises is logged, and its client's sid is freed all the same.
+"""
+
+import logging
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from adapter.clients import Client, Clients
+from recovery.core.connection import Connection, Phase
+
+__all__ = ["Ending", "ending", "handled_connect", "handled_disconnect", "handling", "is_another", "missed"]
+
+logger = logging.getLogger("recovery.gate")
+
+handled_disconnect: ContextVar[Client | None] = ContextVar("handled_disconnect", default=None)
+"""The client whose disconnect handler is running."""
+
+handled_connect: ContextVar[Client | None] = ContextVar("handled_connect", default=None)
+"""The client whose connect handler is running."""
+
+Ending = tuple[str, str, str]
+
+ending: ContextVar[Ending | None] = ContextVar("ending", default=None)
+"""The namespace, sid and transport whose end this thread is at. The sid may be another transport's by now."""
+
+missed: ContextVar[tuple[str, str] | None] = ContextVar("missed", default=None)
+"""The namespace and sid of a client to whose end this thread came too late: another one has seen to it."""
+
+
+@contextmanager
+def handling(clients: Clients, event: Any, namespace: str, sid: str) -> Generator[bool, None, None]:
+    """Surround a handler; tell whether it is to run.
+
+    Args:
+        event: its name, or whatever a client sent in place of one, which need not even have a hash.
+    """
+    if event == "connect":
+        client = clients.find(namespace, sid)
+        with _for(client, handled_connect):
+            yield client is None or client.asking
+    elif event == "disconnect" and missed.get() == (namespace, sid):
+        yield False
+    elif event == "disconnect":
+        client = clients.find(namespace, sid)
+        with _for(client, handled_disconnect), _logging_errors(sid):
+            yield client is None or (client.connection.phase is not Phase.LIVE and _first(client))
+    else:
+        yield True
+
+
+_farewell = threading.Lock()
+
+
+def _first(client: Client) -> bool:
+    with _farewell:
+        first, client.seen_off = not client.seen_off, True
+    return first
+
+
+def is_another(connection: Connection[Any]) -> bool:
+    """Whether the end at which this thread is was that of an earlier connection with the same sid."""
+    end = ending.get()
+    if end is None or end[:2] != (connection.namespace, connection.sid):
+        return False
+    return end[2] != connection.transport
+
+
+@contextmanager
+def _for(client: Client | None, handled: ContextVar[Client | None]) -> Generator[None, None, None]:
+    token = handled.set(client)
+    try:
+        yield
+    finally:
+        handled.reset(token)
+
+
+@contextmanager
+def _logging_errors(sid: str) -> Generator[None, None, None]:
+    try:
+        yield
+    except Exception:
+        logger.exception("a disconnect handler failed", extra={"event": "handler.failed", "sid": sid})
