@@ -32,6 +32,7 @@ class Client:
         seen_off: its disconnect handler runs, or has run.
         doomed: the application disconnected it while its connect handler ran: its session has ended, and it
             is let in only to be sent away.
+        flask_session: what was saved last of Flask-SocketIO's session, packed; see `adapter.flask_sessions`.
         gone: done when its disconnect handler has finished and its sid is free.
     """
 
@@ -44,6 +45,7 @@ class Client:
     seen_off: bool = False
     doomed: bool = False
     closed_at: float | None = None
+    flask_session: bytes = b""
     ending: asyncio.Task[None] | None = None
     gone: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 

@@ -3,8 +3,9 @@
 1. What a connect or disconnect handler does to its own client counts as done to it, although that is not
    connected: such a handler runs "for" its client.
 2. A client that sends an event named "connect" or "disconnect" does not get to run these handlers.
-3. A disconnect handler runs once for a client, even if two threads are at its end.
-4. A disconnect handler that raises is logged, and its client's sid is freed all the same.
+3. Python's own `ConnectionRefusedError` refuses a client, on every release of python-socketio.
+4. A disconnect handler runs once for a client, even if two threads are at its end.
+5. A disconnect handler that raises is logged, and its client's sid is freed all the same.
 """
 
 import logging
@@ -13,6 +14,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
+
+from socketio.exceptions import ConnectionRefusedError as RefusedError
 
 from adapter.clients import Client, Clients
 from recovery.core.connection import Connection, Phase
@@ -45,7 +48,7 @@ def handling(clients: Clients, event: Any, namespace: str, sid: str) -> Generato
     """
     if event == "connect":
         client = clients.find(namespace, sid)
-        with _for(client, handled_connect):
+        with _for(client, handled_connect), _refusing():
             yield client is None or client.asking
     elif event == "disconnect" and missed.get() == (namespace, sid):
         yield False
@@ -81,6 +84,14 @@ def _for(client: Client | None, handled: ContextVar[Client | None]) -> Generator
         yield
     finally:
         handled.reset(token)
+
+
+@contextmanager
+def _refusing() -> Generator[None, None, None]:
+    try:
+        yield
+    except ConnectionRefusedError as exc:  # a refusal, in these words, from 5.14.3 on; before, an error
+        raise RefusedError("Connection refused by server") from exc
 
 
 @contextmanager

@@ -15,9 +15,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
-from socketio import AsyncManager
-
 from adapter import seams
+from adapter.releases import AsyncManager, check
 
 __all__ = ["Around", "AsyncHost", "AsyncMethod", "Host"]
 
@@ -101,7 +100,7 @@ class AsyncHost:
 
     def take(self, server: Any) -> None:
         """Take the server; see `Host.take`."""
-        seams.check_server(server)
+        check(server, is_async=True)
         seams.watch_websockets(server)
         self.server = server
 
@@ -146,4 +145,6 @@ class AsyncHost:
         seams.watch_heartbeat(socket, on_ping, on_pong)
 
     def accepted(self, sid: str, namespace: str) -> None:
-        """Nothing: the server notes it in the same turn of the loop."""
+        """Note it, where the server does not; since 5.18 it does, in the same turn of the loop."""
+        if seams.BEGINS_WITH_CONNECT:
+            seams.connected(self._manager, sid, namespace)

@@ -5,12 +5,15 @@ settings and reasons, for threads, gevent and eventlet. What it does is written 
 here threads call that through a portal (`adapter.portal`).
 """
 
+import contextlib
 import inspect
 import threading
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Unpack
 
+from adapter import seams
 from adapter.expiry import ExpiredHandler
+from adapter.flask_queue import refuse_replacement
 from adapter.gate import Identity, Predicate
 from adapter.handlers import missed
 from adapter.operations import Choices, Operations
@@ -76,6 +79,7 @@ class RecoveryManager(LockedTables):
         **settings: Unpack[SettingsOptions],
     ) -> None:
         super().__init__()
+        refuse_replacement(RecoveryManager)
         _refuse_coroutines(identity=identity, wants_offsets=wants_offsets, session_expired=session_expired)
         choices = Choices(
             write_only=write_only,
@@ -113,12 +117,16 @@ class RecoveryManager(LockedTables):
         sid: str | None = self._call(self._operations.pre_connect, eio_sid, namespace)
         return sid
 
-    def connect(self, sid: str, namespace: str) -> str:
-        """Note that a client is connected, if it was not noted already when its CONNECT was sent."""
+    def connect(self, sid: str, namespace: str) -> str | None:
+        """Note that a client is connected, if it was not noted already when its CONNECT was sent.
+
+        Before python-socketio 5.18 a server gives its transport, to begin with.
+        """
         with self.tables:
             if self.is_pre_connected(sid, namespace):
                 super().connect(sid, namespace)
-        return sid
+                return sid
+        return self.pre_connect(sid, namespace) if seams.BEGINS_WITH_CONNECT else sid
 
     def emit(
         self,
@@ -245,8 +253,9 @@ class RecoveryManager(LockedTables):
         """
         if not self._closing.acquire(blocking=False):
             return  # another thread is at it, perhaps the one that waits for this one
-        if self._portal.is_running:
-            self._portal.call(self._operations.close)
+        with contextlib.suppress(PortalClosedError):  # the process ends meanwhile, and closes it
+            if self._portal.is_running:
+                self._portal.call(self._operations.close)
         self._portal.close()
 
     # Inside --------------------------------------------------------------------------------------------

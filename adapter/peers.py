@@ -5,13 +5,19 @@ python-socketio clients are told by their Engine.IO query: they send ``t=<time.t
 a dot, where JavaScript sends base 36 or nothing (python-engineio 4.15.1, ``_get_url_timestamp``; no other
 header tells them apart). A client made with ``timestamp_requests=False`` has to be excluded by the
 setting ``wants_offsets``.
+
+A client may say itself what it wants, with ``offsets=1`` or ``offsets=0`` in the query of its URL. That is
+how the clients of this project, which are stock ones otherwise, ask for what they strip again. Other servers
+ignore it.
 """
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit, urlunsplit
 
-__all__ = ["can_use_offsets", "is_stock_python_client"]
+__all__ = ["asking_for_offsets", "can_use_offsets", "is_stock_python_client"]
+
+_OFFSETS = "offsets"
 
 
 def is_stock_python_client(query: str) -> bool:
@@ -31,5 +37,28 @@ def is_stock_python_client(query: str) -> bool:
 
 
 def can_use_offsets(environ: Mapping[str, Any]) -> bool:
-    """The default of the setting ``wants_offsets``."""
-    return not is_stock_python_client(str(environ.get("QUERY_STRING", "")))
+    """The default of the setting ``wants_offsets``: as the client says, or else as its kind.
+
+    >>> can_use_offsets({"QUERY_STRING": "transport=polling&EIO=4&t=1700000000.123"})
+    False
+    >>> can_use_offsets({"QUERY_STRING": "offsets=1&transport=polling&EIO=4&t=1700000000.123"})
+    True
+    """
+    query = str(environ.get("QUERY_STRING", ""))
+    said = parse_qs(query).get(_OFFSETS, [""])[-1]
+    if said in {"0", "1"}:
+        return said == "1"
+    return not is_stock_python_client(query)
+
+
+def asking_for_offsets(url: str) -> str:
+    """Return a server's URL with which a client says that it can use offsets, unless it says something.
+
+    >>> asking_for_offsets("https://example.com?room=1")
+    'https://example.com?room=1&offsets=1'
+    """
+    parts = urlsplit(url)
+    if _OFFSETS in parse_qs(parts.query):
+        return url
+    query = f"{parts.query}&{_OFFSETS}=1" if parts.query else f"{_OFFSETS}=1"
+    return urlunsplit(parts._replace(query=query))

@@ -1,7 +1,8 @@
 """Every private name of python-socketio and python-engineio that this project touches.
 
-Checked on python-socketio 5.18.1 with python-engineio 4.15.1. The contract test
-(``tests/unit/test_seams.py``) fails with a clear message when a release moves one of them.
+Checked on python-socketio 5.13.0 to 5.18.1, with python-engineio 4.11.0 to 4.15.1. The contract test
+(``tests/unit/test_seams.py``) fails with a clear message when a release moves one of them, and
+`adapter.needs` has their shapes, by which such a release is refused.
 
 What is relied on:
 
@@ -15,23 +16,35 @@ What is relied on:
 - Engine.IO server: ``_async["websocket"]`` makes what carries a WebSocket, from the socket's bound method.
   One task of the socket calls its ``send``, others its ``wait``; an exception ends either, and with it the
   socket.
+
+What releases differ in:
+
+- before 5.18.0, ``_handle_connect`` begins with ``manager.connect(eio_sid, namespace)``, which makes the sid,
+  and a client counts as connected from then on. Since then it begins with ``pre_connect``, and ends with
+  ``connect(sid, namespace)`` after CONNECT (with ``always_connect``: before the handler); between them the
+  sid is in ``pending_connect``. What is refused, raised, or gone meanwhile is cleaned up alike.
+- before 5.17.0, there is no ``is_sid_room``, and a client may enter another's; a connect handler without auth
+  is tried with two arguments first, then with None as the third. Since then it is the other way round.
+- before 5.16.4, a binary packet of which a part is missing stays in ``_binary_packet`` when its client
+  leaves; before 5.16.2 a client need not be connected to leave one there.
+- before 5.16.1, managers have no ``json``.
+- before 5.14.3, Python's own ``ConnectionRefusedError`` is an error of the connect handler, not a refusal.
+- before python-engineio 4.13, a socket begins to ping before its connect event, and each PONG, asked for or
+  not, starts another wait for a ping.
 """
 
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
-from importlib.metadata import version as _version
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary, WeakSet, ref
 
 from engineio import packet as eio_packet
-from socketio import AsyncManager
 from socketio import packet as sio_packet
-
-from recovery.errors import ConfigurationError
+from socketio.base_manager import BaseManager
 
 __all__ = [
-    "ASYNC_SERVER_NAMES",
+    "BEGINS_WITH_CONNECT",
     "CLIENT_LEFT",
     "CONNECT",
     "CONNECT_ERROR",
@@ -43,13 +56,16 @@ __all__ = [
     "EioPacket",
     "abort",
     "accepts",
-    "check_server",
     "clear_queue",
+    "connected",
     "disconnected",
     "enqueue",
+    "forget",
     "give_up",
+    "has_test_clients",
     "hook",
     "is_open",
+    "is_pretended",
     "knows",
     "message",
     "register",
@@ -68,7 +84,9 @@ TRANSPORT_CLOSED = "_handle_eio_disconnect"
 SEND_PACKET = "_send_packet"
 TRIGGER_EVENT = "_trigger_event"
 CLIENT_LEFT = "_handle_disconnect"
-ASYNC_SERVER_NAMES = (HANDLE_CONNECT, TRANSPORT_CLOSED, SEND_PACKET, TRIGGER_EVENT, CLIENT_LEFT)
+
+BEGINS_WITH_CONNECT = "eio_sid" in inspect.signature(BaseManager.connect).parameters
+"""Whether a server has its manager connect a transport before it asks the application."""
 
 
 class EioPacket(Protocol):
@@ -89,29 +107,35 @@ class Manager(Protocol):
         """Note a client in a room."""
 
 
-def check_server(server: Any) -> None:  # python-socketio ships no types
-    """Raise `ConfigurationError` if this server lacks a name that we need."""
-    if not inspect.iscoroutinefunction(getattr(AsyncManager, "pre_connect", None)):
-        raise ConfigurationError(
-            f"python-socketio {_version('python-socketio')} is too old: 5.18 or later is needed"
-        )
-    missing = [
-        name for name in ASYNC_SERVER_NAMES if not inspect.iscoroutinefunction(getattr(server, name, None))
-    ]
-    if missing:
-        raise ConfigurationError(
-            f"this python-socketio server has no coroutine {', '.join(missing)}: AsyncRecoveryManager needs a"
-            " socketio.AsyncServer of a release from 5.18 on"
-        )
-
-
 def hook(server: Any, name: str, replacement: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
     """Put `replacement` in place of a server's coroutine method, and return the original."""
     original: Callable[..., Awaitable[Any]] = getattr(server, name)
     setattr(server, name, replacement)
     if name == TRANSPORT_CLOSED:
         server.eio.on("disconnect", replacement)
+    if name == HANDLE_CONNECT and BEGINS_WITH_CONNECT:
+        return _connecting(server, original)
     return original
+
+
+def _connecting(server: Any, original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """Have ``_handle_connect`` end as it does since 5.18: whoever was not refused is connected."""
+
+    async def handle_connect(eio_sid: str, namespace: str | None, data: Any) -> None:
+        await original(eio_sid, namespace, data)
+        name = namespace or "/"
+        connected(server.manager, server.manager.sid_from_eio_sid(eio_sid, name), name)
+
+    return handle_connect
+
+
+def connected(manager: Manager, sid: str | None, namespace: str) -> None:
+    """Count a client as connected, if it was about to be; harmless when repeated."""
+    pending = manager.pending_connect.get(namespace, [])
+    if sid in pending:
+        pending.remove(sid)
+        if not pending:
+            del manager.pending_connect[namespace]
 
 
 def disconnected(server: Any) -> Callable[..., Awaitable[None]]:
@@ -150,10 +174,29 @@ def socket_of(server: Any, eio_sid: str) -> Any | None:
     return server.eio.sockets.get(eio_sid)
 
 
+def forget(server: Any, eio_sid: str) -> None:
+    """Drop what a server keeps of a transport that is gone."""
+    server.environ.pop(eio_sid, None)
+    server._binary_packet.pop(eio_sid, None)  # before 5.16.4 it would stay for ever
+
+
 def is_open(server: Any, eio_sid: str) -> bool:
     """Whether a transport still takes packets."""
     socket = socket_of(server, eio_sid)
-    return socket is not None and _takes_packets(socket)
+    return is_pretended(server, eio_sid) if socket is None else _takes_packets(socket)
+
+
+def has_test_clients(server: Any) -> bool:
+    """Whether a test client has been made for a server, which then sends to no real client any more.
+
+    Flask-SocketIO's (5.7) replaces what the server sends with, our own hook too, for all clients at once.
+    """
+    return "_send_eio_packet" in vars(server)
+
+
+def is_pretended(server: Any, eio_sid: str) -> bool:
+    """Whether a transport is a test client's, which has no socket."""
+    return has_test_clients(server) and socket_of(server, eio_sid) is None and eio_sid in server.environ
 
 
 _shut: WeakSet[Any] = WeakSet()
@@ -182,6 +225,10 @@ def enqueue(server: Any, eio_sid: str, packets: Sequence[EioPacket]) -> int:
     ``Packet.encode`` caches one encoding for polling and WebSocket alike (engineio 4.15.1).
     """
     socket = socket_of(server, eio_sid)
+    if socket is None and is_pretended(server, eio_sid):
+        for packet in packets:
+            server._send_eio_packet(eio_sid, packet)
+        return 0
     if socket is None or not _takes_packets(socket):
         return 0
     for packet in packets:

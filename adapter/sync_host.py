@@ -9,6 +9,7 @@ from adapter.greenlets import check_patched
 from adapter.handlers import ending
 from adapter.hosts import Around, AsyncMethod
 from adapter.portal import Portal, PortalClosedError
+from adapter.releases import check
 from adapter.tables import LockedTables
 
 __all__ = ["SyncHost"]
@@ -35,7 +36,7 @@ class SyncHost:
         Raises:
             ConfigurationError: it lacks something that we need, or its greenlets would wait for each other.
         """
-        sync_seams.check_server(server)
+        check(server, is_async=False)
         check_patched(server.eio.async_mode)
         sync_seams.watch_websockets(server, self._portal.later)
         self.server = server

@@ -10,24 +10,19 @@ Checked on the releases that are named there. What is relied on besides what sta
 """
 
 import contextlib
-import inspect
 import socket as sockets
 import struct
 import threading
 from collections.abc import Callable
-from importlib.metadata import version as _version
 from typing import Any
 from weakref import WeakKeyDictionary, ref
 
 from engineio import packet as eio_packet
-from socketio import Manager
 
 from adapter import seams
-from recovery.errors import ConfigurationError
 
 __all__ = [
     "abort",
-    "check_server",
     "close_once",
     "cut",
     "give_up",
@@ -39,32 +34,27 @@ __all__ = [
 _CLOSE_PATIENCE = 5.0  # seconds for which the word to close may wait behind what the client does not take
 
 
-def check_server(server: Any) -> None:  # python-socketio ships no types
-    """Raise `ConfigurationError` if this server lacks a name that we need."""
-    if not callable(getattr(Manager, "pre_connect", None)):
-        raise ConfigurationError(
-            f"python-socketio {_version('python-socketio')} is too old: 5.18 or later is needed"
-        )
-    missing = [
-        name
-        for name in seams.ASYNC_SERVER_NAMES
-        if not callable(getattr(server, name, None)) or inspect.iscoroutinefunction(getattr(server, name))
-    ]
-    if missing:
-        raise ConfigurationError(
-            f"this python-socketio server has no synchronous {', '.join(missing)}: RecoveryManager needs a"
-            " socketio.Server of a release from 5.18 on; for a socketio.AsyncServer there is"
-            " AsyncRecoveryManager"
-        )
-
-
 def hook(server: Any, name: str, replacement: Callable[..., Any]) -> Callable[..., Any]:
     """Put `replacement` in place of a server's method, and return the original."""
     original: Callable[..., Any] = getattr(server, name)
     setattr(server, name, replacement)
     if name == seams.TRANSPORT_CLOSED:
         server.eio.on("disconnect", replacement)
+    if name == seams.HANDLE_CONNECT and seams.BEGINS_WITH_CONNECT:
+        return _connecting(server, original)
     return original
+
+
+def _connecting(server: Any, original: Callable[..., Any]) -> Callable[..., Any]:
+    """Have ``_handle_connect`` end as it does since 5.18: whoever was not refused is connected."""
+
+    def handle_connect(eio_sid: str, namespace: str | None, data: Any) -> None:
+        original(eio_sid, namespace, data)
+        manager, name = server.manager, namespace or "/"
+        with manager.tables:
+            seams.connected(manager, manager.sid_from_eio_sid(eio_sid, name), name)
+
+    return handle_connect
 
 
 def close_once(socket: Any) -> None:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Generator
 from typing import Any
 
-from socketio import Manager
+from adapter.releases import Manager
 
 __all__ = ["LockedTables", "TablesLock"]
 

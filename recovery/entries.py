@@ -113,7 +113,8 @@ class PayloadCodec:
         try:
             if self.prefer_msgpack or _contains_binary(payload):
                 _check_readable(payload, finite=not self.prefer_msgpack)
-                return base64.b64encode(pack(payload, default=self.default))
+                default = self.default if self.prefer_msgpack else self._by_json
+                return base64.b64encode(pack(payload, default=default))
             text = self.json.dumps(payload, separators=(",", ":"))
             if "NaN" in text or "Infinity" in text:
                 _check_readable(payload, finite=True)
@@ -121,19 +122,28 @@ class PayloadCodec:
         except (TypeError, ValueError, OverflowError, RecursionError) as exc:
             raise EncodingError(f"cannot encode the data of this packet: {exc}") from exc
 
-    def decode(self, raw: bytes) -> dict[str, Any]:
+    def decode(self, raw: bytes, *, plain: bool = False) -> dict[str, Any]:
         """Return the payload of a ``data`` field.
+
+        Args:
+            plain: with the types of JSON, whatever the application's module would make of it: for what goes
+                on to clients, who are to get what the module wrote, and not what it reads and writes again.
 
         Raises:
             MalformedError: it is neither JSON nor base64 of MessagePack, or not an object.
         """
+        loads = standard_json.loads if plain else self.json.loads
         try:
-            payload = self.json.loads(raw.decode()) if raw[:1] == b"{" else self._unpack(raw)
+            payload = loads(raw.decode()) if raw[:1] == b"{" else self._unpack(raw)
         except Exception as exc:  # decoders and hooks raise whatever they like; none may stop the reader
             raise MalformedError(f"entry data of {len(raw)} bytes cannot be decoded: {exc}") from exc
         if not is_map(payload):
             raise MalformedError(f"entry data is a {type(payload).__name__}, expected an object")
         return payload
+
+    def _by_json(self, value: object) -> Any:
+        """What the JSON module makes of a value of the application's own type, beside binary data."""
+        return standard_json.loads(self.json.dumps(value, separators=(",", ":")))
 
     def _unpack(self, raw: bytes) -> Any:
         packed = base64.b64decode(raw, validate=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NewType
 
-from recovery.offsets import Offset
+from recovery.offsets import ORIGIN, Offset
 from recovery.reasons import Reason
 
 __all__ = [
@@ -125,6 +125,7 @@ class SavedSession:
         position: the saving server had applied every entry up to here to the rooms.
         history: for each room its changes in stream order, as far back as the proven position.
         foreign: an offset above the start that the client had before it got this session; None for none.
+        settled: the history is complete after it.
     """
 
     sid: Sid
@@ -139,6 +140,7 @@ class SavedSession:
     position: Offset
     history: Mapping[Room, tuple[RoomChange, ...]]
     foreign: Offset | None = None
+    settled: Offset = ORIGIN
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Saved sessions on the wire: base64 of MessagePack, as ``@socket.io/redis-streams-adapter`` has it.
 
 Node's ``persistSession()`` writes the map ``{sid, pid, rooms, data}``; we add ``nsp``, ``epoch``,
-``start``, ``position`` and ``history``. Offsets are written as text.
+``start``, ``position`` and ``history``, and ``settled`` if it is not the origin. Offsets are written as text.
 
 1. What is read here may have been written by anybody. What can be read can be written again: else a
    client could be recovered, and then never be saved.
@@ -12,7 +12,7 @@ import base64
 from typing import Any
 
 from recovery.errors import EncodingError, MalformedError
-from recovery.offsets import parse_offset
+from recovery.offsets import ORIGIN, parse_offset
 from recovery.packing import is_list, is_map, pack, unpack
 from recovery.records import Epoch, Namespace, Pid, Room, RoomChange, SavedSession, Sid
 from recovery.rooms import check_rooms, is_room
@@ -81,6 +81,8 @@ def encode_session(session: SavedSession, *, max_bytes: int | None = None) -> by
     }
     if session.foreign is not None:
         fields["foreign"] = str(session.foreign)
+    if session.settled != ORIGIN:
+        fields["settled"] = str(session.settled)
     value = base64.b64encode(pack(fields, dates=True))
     _check_size(len(value), max_bytes)
     return value
@@ -105,6 +107,7 @@ def decode_session(value: bytes) -> SavedSession:
             position=parse_offset(fields["position"]),
             history={_room(room): _changes(changes) for room, changes in _list(fields["history"])},
             foreign=parse_offset(fields["foreign"]) if "foreign" in fields else None,
+            settled=parse_offset(fields["settled"]) if "settled" in fields else ORIGIN,
         )
     except Exception as exc:  # noqa: BLE001 - unpackers raise many types; all mean the same to the caller
         raise MalformedError(f"saved session of {len(value)} bytes cannot be read: {_shown(exc)}") from None

@@ -17,7 +17,7 @@ from adapter.demo.result import Result, judge
 from adapter.demo.screen import Screen
 from adapter.demo.store import SharedStore
 from adapter.demo.traffic import ROOMS, client_name, rooms_of
-from recovery.offsets import Offset, parse_offset
+from recovery.offsets import parse_offset
 
 __all__ = ["Options", "Play"]
 
@@ -82,7 +82,7 @@ class Play:
 
         Raises:
             ServerDiedError: a server process did not start, or ended.
-            ConnectRefusedError, OSError: a client could not connect for a long time.
+            ConnectRefusedError: a client could not connect for a long time.
             ProtocolError: a client received what it cannot read.
         """
         self.screen.say("Starting two servers ...")
@@ -176,7 +176,7 @@ class Play:
             began = time.monotonic()
             try:
                 accepted = await self._clients[name].connect(server.url)
-            except (ConnectRefusedError, OSError) as exc:
+            except ConnectRefusedError as exc:
                 took = f"within {time.monotonic() - began:.3f} s"
                 self.problems.append(f"{name} could not connect to {server.name}, {took}: {exc!r}")
                 if time.monotonic() > give_up:
@@ -186,11 +186,12 @@ class Play:
                 break
         self.ledger.note_accepted(name, server.name, accepted.sid, time.time(), recovered=accepted.recovered)
 
-    def _receiver(self, name: str) -> Callable[[list[Any]], None]:
-        def receive(arguments: list[Any]) -> None:
+    def _receiver(self, name: str) -> Callable[[tuple[Any, ...], str | None], None]:
+        def receive(arguments: tuple[Any, ...], offset: str | None) -> None:
             self._last_receipt = time.monotonic()
-            packet, offset = _read_event(arguments)
-            self.ledger.note_received(name, Receipt(packet, offset, time.time()))
+            packet = _read_event(arguments)
+            place = None if offset is None else parse_offset(offset)
+            self.ledger.note_received(name, Receipt(packet, place, time.time()))
 
         return receive
 
@@ -213,15 +214,13 @@ class Play:
             await asyncio.sleep(_TICK)
 
 
-def _read_event(arguments: list[Any]) -> tuple[Packet, Offset | None]:
-    """Read the arguments of an event as the demo's servers emit it, with or without an offset."""
+def _read_event(arguments: tuple[Any, ...]) -> Packet:
+    """Read the arguments of an event as the demo's servers emit it."""
     try:
-        _event, payload, *rest = arguments
-        return read_packet(payload), parse_offset(rest[0]) if rest else None
+        (payload,) = arguments
+        return read_packet(payload)
     except (KeyError, TypeError, ValueError) as exc:
-        raise ProtocolError(
-            f"an event came with {arguments!r:.200}, expected a packet and an offset"
-        ) from exc
+        raise ProtocolError(f"an event came with {arguments!r:.200}, expected a packet") from exc
 
 
 @asynccontextmanager

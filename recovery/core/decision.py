@@ -5,7 +5,7 @@ Pure functions over what the client presents and what the store said. The store 
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from recovery.offsets import Offset, parse_offset
@@ -27,19 +27,22 @@ class Presented:
         pid: its private session id, or None if it does not ask for recovery.
         offset: of the last packet that it received, or None if it never received one.
         reason: `Reason.MALFORMED` if what it presented cannot be read, else None.
+        exact: the client has handled nothing after the offset, whatever it has proven to have received: its
+            process has died since.
     """
 
     pid: Pid | None = field(default=None, repr=False)
     offset: Offset | None = None
     reason: Reason | None = None
+    exact: bool = False
 
 
 def read_auth(auth: object) -> tuple[Presented, Any]:
     """Split CONNECT's auth into what recovery needs and what the application gets.
 
     ``socket.io-client`` from 4.6 on adds ``pid`` and ``offset`` to the application's own auth
-    (``_sendConnectPacket``). An auth of which nothing else is left counts as none: the handler of an
-    application that uses no auth takes two arguments.
+    (``_sendConnectPacket``); this project's Python clients may add ``offset_exact``. An auth of which nothing
+    else is left counts as none: the handler of an application that uses no auth takes two arguments.
 
     Returns:
         What was presented, and the rest of the auth, None if that is empty.
@@ -51,8 +54,9 @@ def read_auth(auth: object) -> tuple[Presented, Any]:
     """
     if not is_map(auth) or "pid" not in auth:
         return Presented(), auth
-    rest = {key: value for key, value in auth.items() if key not in {"pid", "offset"}}
-    return _read(auth["pid"], auth.get("offset")), rest or None
+    rest = {key: value for key, value in auth.items() if key not in {"pid", "offset", "offset_exact"}}
+    presented = _read(auth["pid"], auth.get("offset"))
+    return replace(presented, exact=auth.get("offset_exact") is True), rest or None
 
 
 def own_offset(presented: Offset | None, session: SavedSession) -> Offset | None:
@@ -67,13 +71,16 @@ def own_offset(presented: Offset | None, session: SavedSession) -> Offset | None
     return presented
 
 
-def floor_of(presented: Offset | None, proven: Offset, start: Offset) -> Offset:
+def floor_of(presented: Offset | None, proven: Offset, start: Offset, *, exact: bool = False) -> Offset:
     """The offset after which a recovered client gets packets.
 
     The client has received everything up to what it presents of this session (`own_offset`), and everything
     up to what it has proven.
+
+    Args:
+        exact: what it has proven to have received was lost with its process; see `Presented`.
     """
-    return max(presented or start, proven, start)
+    return max(presented or start, start if exact else proven, start)
 
 
 def _read(pid: object, offset: object) -> Presented:

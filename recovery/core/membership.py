@@ -12,7 +12,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping
 
 from recovery.errors import LimitError
-from recovery.offsets import Offset
+from recovery.offsets import ORIGIN, Offset
 from recovery.records import Room, RoomChange, Sid
 
 __all__ = ["Membership"]
@@ -24,6 +24,7 @@ class Membership:
     Attributes:
         start: the client sees only entries after this offset.
         sid: the room that it never leaves.
+        settled: of packets at or before it not every room is known any more.
 
     >>> membership = Membership(Sid("abc"), Offset(0, 0))
     >>> membership.enter("news", Offset(5, 0))
@@ -32,13 +33,18 @@ class Membership:
     [False, True, True, False]
     """
 
-    __slots__ = ("_changes", "sid", "start")
+    __slots__ = ("_changes", "settled", "sid", "start")
 
     def __init__(
-        self, sid: Sid, start: Offset, changes: Mapping[Room, tuple[RoomChange, ...]] | None = None
+        self,
+        sid: Sid,
+        start: Offset,
+        changes: Mapping[Room, tuple[RoomChange, ...]] | None = None,
+        settled: Offset = ORIGIN,
     ) -> None:
         self.sid = sid
         self.start = start
+        self.settled = settled
         # Sorted, and none empty, whoever wrote it: it comes out of the store.
         self._changes: dict[Room, list[RoomChange]] = {
             room: sorted(history, key=_offset_of) for room, history in (changes or {}).items() if history
@@ -75,8 +81,10 @@ class Membership:
         for room, history in list(self._changes.items()):
             kept = _without_repetitions(history, position)
             decisive = bisect_right(kept, proven, key=_offset_of) - 1
-            if decisive >= 0:
-                del kept[: decisive if kept[decisive].entered else decisive + 1]
+            forgotten = decisive if decisive >= 0 and kept[decisive].entered else decisive + 1
+            if forgotten > 0:
+                self.settled = max(self.settled, kept[decisive].offset)
+                del kept[:forgotten]
             if kept:
                 self._changes[room] = kept
             else:

@@ -106,9 +106,9 @@ class StoredEntry(Generic[F]):
         """An entry of which only the place counts: nobody can get it, so nothing of it is kept."""
         return cls(Entry(offset, {}), None)
 
-    def payload(self, codec: PayloadCodec) -> Payload:
-        """Decode the data; raises `MalformedError`."""
-        return codec.decode(self._fields.get(b"data", b""))
+    def payload(self, codec: PayloadCodec, *, plain: bool = False) -> Payload:
+        """Decode the data, see `PayloadCodec.decode`; raises `MalformedError`."""
+        return codec.decode(self._fields.get(b"data", b""), plain=plain)
 
     def broadcast(self, codec: PayloadCodec) -> Broadcast:
         """Decode the data of an event, once; raises `MalformedError`, the same one each time."""
@@ -141,7 +141,7 @@ class StoredEntry(Generic[F]):
         return self._frames[with_offset]
 
     def _decode(self, codec: PayloadCodec) -> Broadcast:
-        payload = self.payload(codec)
+        payload = self.payload(codec, plain=True)
         audience, flags = decode_audience(payload)
         packet = payload.get("packet")
         args = packet.get("data") if is_map(packet) else None

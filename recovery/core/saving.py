@@ -101,6 +101,7 @@ def _value(connection: Connection[Any], position: Offset, max_bytes: int | None)
             position=position,
             history=membership.changes(),
             foreign=connection.foreign,
+            settled=membership.settled,
         ),
         max_bytes=max_bytes,
     )

@@ -159,7 +159,8 @@ def _recover(
         return refusal
     moved_at = yield from _take_over(claim, dispatcher, drafts, settings)
     # A change of rooms may lie ahead of the position at which it was saved (`Dispatcher.edge`).
-    membership = Membership(claim.session.sid, claim.session.start, claim.session.history)
+    saved = claim.session
+    membership = Membership(saved.sid, saved.start, saved.history, saved.settled)
     # And what this server did to the client until it let go of it may still be on its way through the stream.
     target = max(claim.floor, claim.session.position, membership.latest(), moved_at, dispatcher.published)
     passed: bool = yield AwaitPosition(target, settings.publish_timeout)
@@ -169,7 +170,7 @@ def _recover(
         vacant: bool = yield Vacate(newcomer.namespace, claim.session.sid, claim.claimed.number)
         if not vacant:
             return Reason.SESSION_UNKNOWN  # somebody else presented the pid meanwhile, after us
-        outcome = _restore(newcomer, pid, claim, membership, dispatcher, settings)
+        outcome = _restore(newcomer, claim, membership, dispatcher, settings)
         if outcome is not None:
             return outcome
         # There is a gap before what this client needs, or the log is full.
@@ -211,7 +212,7 @@ def _read_claim(claimed: Claimed, pid: Pid, newcomer: Newcomer[F]) -> _Claim:
         claimed,
         session,
         presented,
-        floor=floor_of(presented, claimed.proven, session.start),
+        floor=floor_of(presented, claimed.proven, session.start, exact=newcomer.presented.exact),
         # A checkpoint proves the saved rooms, too: a change would have been saved with it.
         applied=max(session.position, claimed.proven),
     )
@@ -219,6 +220,8 @@ def _read_claim(claimed: Claimed, pid: Pid, newcomer: Newcomer[F]) -> _Claim:
 
 def _check(claim: _Claim, dispatcher: Dispatcher[F], timeout: float) -> Flow[Reason | None]:
     """Refuse what cannot be recovered, before anything happens to the old connection."""
+    if claim.floor < claim.session.settled:
+        return Reason.OFFSET_TRIMMED  # in which rooms it was then is not known any more
     presented = claim.presented
     if presented is not None and presented > dispatcher.position:
         found: tuple[Entry, ...] = yield from insist(ReadBack(presented, 1), timeout=timeout)
@@ -271,7 +274,6 @@ def _take_over(claim: _Claim, dispatcher: Dispatcher[F], drafts: Drafts, setting
 
 def _restore(
     newcomer: Newcomer[F],
-    pid: Pid,
     claim: _Claim,
     membership: Membership,
     dispatcher: Dispatcher[F],
@@ -286,22 +288,7 @@ def _restore(
         return Reason.EPOCH_CHANGED  # while we waited
     if claim.needed < dispatcher.log.start:
         return None
-    connection = Connection(
-        namespace=newcomer.namespace,
-        sid=session.sid,
-        pid=pid,
-        transport=newcomer.transport,
-        membership=membership,
-        send=newcomer.send,
-        with_offsets=newcomer.with_offsets,
-        recovery=Recovery(recovered=True),
-        epoch=session.epoch,
-        identity=newcomer.identity,
-        number=claim.claimed.number,
-        proven=claim.floor,
-        user_session=dict(session.data),
-        foreign=session.foreign,
-    )
+    connection = _connection_of(claim, newcomer, membership)
     missed = find_missed(
         dispatcher.log,
         dispatcher.codec,
@@ -323,6 +310,26 @@ def _restore(
     )
     dispatcher.add(connection)
     return connection
+
+
+def _connection_of(claim: _Claim, newcomer: Newcomer[F], membership: Membership) -> Connection[F]:
+    session = claim.session
+    return Connection(
+        namespace=newcomer.namespace,
+        sid=session.sid,
+        pid=session.pid,
+        transport=newcomer.transport,
+        membership=membership,
+        send=newcomer.send,
+        with_offsets=newcomer.with_offsets,
+        recovery=Recovery(recovered=True),
+        epoch=session.epoch,
+        identity=newcomer.identity,
+        number=claim.claimed.number,
+        proven=claim.floor,
+        user_session=dict(session.data),
+        foreign=session.foreign,
+    )
 
 
 def _refuse(newcomer: Newcomer[F], dispatcher: Dispatcher[F], reason: Reason) -> Connection[F]:

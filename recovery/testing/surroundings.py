@@ -4,7 +4,7 @@ Only while the simulation runs; between two runs everything is as it was.
 
 - `secrets` is what this library and python-engineio draw ids from, all through its `token_bytes` and
   `randbits` (Python 3.11 to 3.13).
-- ``time.time`` is what python-engineio measures its ping timeout by, in two modules.
+- ``time.time`` is what python-engineio measures its ping timeout by, in two modules (one before 4.13).
 
 The monotonic clock is the event loop's, and the store's clock is an argument of `MemoryState`.
 """
@@ -33,8 +33,7 @@ class Surroundings:
         self._replacements: tuple[tuple[Any, str, object], ...] = (  # modules; engineio ships no types
             (secrets, "token_bytes", lambda nbytes=32: chance.randbytes(nbytes)),
             (secrets, "randbits", chance.getrandbits),
-            (async_socket, "time", clock),
-            (base_socket, "time", clock),
+            *((module, "time", clock) for module in (async_socket, base_socket) if hasattr(module, "time")),
         )
 
     @contextmanager

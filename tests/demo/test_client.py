@@ -1,240 +1,155 @@
-"""The demo's client speaks the protocol, and keeps pid and offset as ``socket.io-client`` 4.8 does."""
+"""The demo's client: ways to lose a connection, and to come back. The rest is in tests/clients."""
 
 import asyncio
-import json
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from websockets.asyncio.server import ServerConnection, serve
-from websockets.exceptions import ConnectionClosed
 
-from adapter.demo.client import (
-    ConnectRefusedError,
-    DemoClient,
-    PacketType,
-    ProtocolError,
-    SocketPacket,
-    parse_packet,
-)
+from adapter.demo.client import ConnectRefusedError, DemoClient, ProtocolError
+from adapter.demo.server import EVENT
+from tests.clients.drivers import quiet_engineio
+from tests.clients.scripted import PID, event, joined, offset, refused, scripted
+from tests.waiting import async_wait_until
 
-OPEN = '0{"sid":"engine","upgrades":[],"pingInterval":25000,"pingTimeout":20000}'
+Log = list[tuple[tuple[Any, ...], str | None]]
 
 
-@dataclass(slots=True)
-class ScriptedServer:
-    """Accepts connections, and answers each CONNECT with the next of `answers`; the rest is up to the test.
-
-    Attributes:
-        paths: request targets of the connections so far.
-        received: frames of all connections, except CONNECT.
-        auths: what came with each CONNECT.
-    """
-
-    answers: list[list[str]] = field(default_factory=list[list[str]])
-    url: str = ""
-    paths: list[str] = field(default_factory=list[str])
-    received: list[str] = field(default_factory=list[str])
-    auths: list[Any] = field(default_factory=list[Any])
-    closed: int = 0
-    connections: list[ServerConnection] = field(default_factory=list[ServerConnection])
-
-    async def talk(self, connection: ServerConnection) -> None:
-        assert connection.request is not None
-        self.paths.append(connection.request.path)
-        self.connections.append(connection)
-        await connection.send(OPEN)
-        try:
-            async for frame in connection:
-                await self._answer(connection, str(frame))
-        except ConnectionClosed:
-            pass
-        finally:
-            self.closed += 1
-
-    async def _answer(self, connection: ServerConnection, frame: str) -> None:
-        if not frame.startswith("40"):
-            self.received.append(frame)
-            return
-        self.auths.append(json.loads(frame[2:]))
-        for answer in self.answers.pop(0):
-            await connection.send(answer)
+@pytest.fixture(autouse=True)
+def unclosed_connections_of_python_engineio() -> Iterator[None]:
+    with quiet_engineio():
+        yield
 
 
-@asynccontextmanager
-async def scripted(*answers: list[str]) -> AsyncGenerator[ScriptedServer]:
-    server = ScriptedServer(list(answers))
-    async with serve(server.talk, "127.0.0.1", 0) as listener:
-        server.url = f"ws://127.0.0.1:{next(iter(listener.sockets)).getsockname()[1]}"
-        yield server
+def client_with_log() -> tuple[DemoClient, Log]:
+    log: Log = []
+    return DemoClient({"token": 1}, lambda arguments, place: log.append((arguments, place))), log
 
 
-async def wait_until(predicate: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not predicate():
-            await asyncio.sleep(0.005)
+async def logged(log: Log, count: int) -> None:
+    async def there() -> bool:
+        return len(log) >= count
 
-
-def joined(sid: str, pid: str | None = None) -> str:
-    return "40" + json.dumps({"sid": sid} | ({} if pid is None else {"pid": pid}))
-
-
-def event(*arguments: Any) -> str:
-    return "42" + json.dumps(arguments)
-
-
-def client_with_log() -> tuple[DemoClient, list[list[Any]]]:
-    log: list[list[Any]] = []
-    return DemoClient({"token": 1}, log.append), log
-
-
-async def test_the_server_takes_it_for_a_javascript_client() -> None:
-    async with scripted([joined("s1")]) as server:
-        client, _ = client_with_log()
-        await client.connect(server.url)
-        assert server.paths == ["/socket.io/?EIO=4&transport=websocket"]
-        assert server.auths == [{"token": 1}]
-        await client.disconnect()
-
-
-async def test_it_answers_pings() -> None:
-    async with scripted([joined("s1"), "2"]) as server:
-        client, _ = client_with_log()
-        await client.connect(server.url)
-        await wait_until(lambda: server.received == ["3"])
-        await client.disconnect()
+    await async_wait_until(there)
 
 
 async def test_it_comes_back_with_pid_and_the_last_offset_and_is_recovered_under_its_pid() -> None:
-    first = [joined("s1", "p1"), event("e", {"n": 1}, "5-0"), event("e", {"n": 2}, "6-0")]
-    async with scripted(first, [joined("s1", "p1"), event("e", {"n": 3}, "7-0")]) as server:
+    first = [*joined(sid="s1"), *event(EVENT, 1, offset(1)), *event(EVENT, 2, offset(2))]
+    async with scripted(first, [*joined(sid="s1"), *event(EVENT, 3, offset(3))]) as server:
         client, log = client_with_log()
         accepted = await client.connect(server.url)
-        assert (accepted.sid, accepted.pid, accepted.recovered) == ("s1", "p1", False)
-        await wait_until(lambda: len(log) == 2)
-        await client.cut()
-        accepted = await client.connect(server.url)
-        assert server.auths[1] == {"pid": "p1", "offset": "6-0", "token": 1}
-        assert (accepted.sid, accepted.recovered) == ("s1", True)
-        await wait_until(lambda: client.offset == "7-0")
-        await client.disconnect()
-    assert [arguments[1]["n"] for arguments in log] == [1, 2, 3]
-
-
-async def test_before_its_first_offset_it_sends_the_pid_alone() -> None:
-    async with scripted([joined("s1", "p1")], [joined("s1", "p1")]) as server:
-        client, _ = client_with_log()
-        await client.connect(server.url)
-        await client.cut()
-        await client.connect(server.url)
-        assert server.auths[1] == {"pid": "p1", "token": 1}
-        await client.disconnect()
-
-
-async def test_another_pid_is_a_new_session_and_the_offset_stays() -> None:
-    async with scripted(
-        [joined("s1", "p1"), event("e", "5-0")], [joined("s2", "p2")], [joined("s2", "p2")]
-    ) as server:
-        client, log = client_with_log()
-        await client.connect(server.url)
-        await wait_until(lambda: len(log) == 1)
-        await client.cut()
-        assert not (await client.connect(server.url)).recovered
-        assert client.offset == "5-0"
+        assert (accepted.sid, accepted.recovered) == ("s1", False)
+        await logged(log, 2)
         await client.cut()
         assert (await client.connect(server.url)).recovered
-        assert server.auths[2] == {"pid": "p2", "offset": "5-0", "token": 1}
+        assert (await server.visited(2)).auths["/"] == {"pid": PID, "offset": offset(2), "token": 1}
+        await logged(log, 3)
         await client.disconnect()
+    assert log == [((number,), offset(number)) for number in (1, 2, 3)]
 
 
-@pytest.mark.parametrize(
-    "answers", [[joined("s1"), event("e", "text")], [joined("s1", "p1"), '427["e","text"]']]
-)
-async def test_a_string_is_no_offset_without_a_pid_or_with_an_ack(answers: list[str]) -> None:
-    async with scripted(answers) as server:
+async def test_a_server_without_recovery_gives_no_offsets() -> None:
+    async with scripted([*joined(None), *event(EVENT, 1)]) as server:
         client, log = client_with_log()
-        await client.connect(server.url)
-        await wait_until(lambda: len(log) == 1)
-        assert client.offset is None
+        assert not (await client.connect(server.url)).recovered
+        await logged(log, 1)
+        assert log == [((1,), None)]
         await client.disconnect()
 
 
-async def test_events_before_connect_are_handled_after_it() -> None:
-    async with scripted([event("early"), joined("s1")]) as server:
-        client, log = client_with_log()
-        await client.connect(server.url)
-        assert log == []
-        await wait_until(lambda: log == [["early"]])
-        await client.disconnect()
-
-
-@pytest.mark.parametrize("answer", ['44{"message":"no"}', "41"])
-async def test_a_refusal_is_an_error_of_its_own(answer: str) -> None:
-    async with scripted([answer]) as server:
+async def test_a_refusal_is_an_error_of_its_own() -> None:
+    async with scripted(refused(message="no"), joined()) as server:
         client, _ = client_with_log()
         with pytest.raises(ConnectRefusedError):
             await client.connect(server.url)
-        await wait_until(lambda: server.closed == 1)
+        await client.connect(server.url)
+        await client.disconnect()
 
 
-async def test_a_hang_up_tells_engine_io_and_a_goodbye_tells_socket_io() -> None:
-    async with scripted([joined("s1")], [joined("s1")]) as server:
+async def test_a_server_that_is_not_there_is_the_same() -> None:
+    async with scripted(joined()) as server:
+        url = server.url
+    client, _ = client_with_log()
+    with pytest.raises(ConnectRefusedError):
+        await client.connect(url)
+
+
+async def test_a_hang_up_ends_no_session_and_a_goodbye_does() -> None:
+    async with scripted(joined()) as server:
         client, _ = client_with_log()
         await client.connect(server.url)
         await client.hang_up()
         await client.connect(server.url)
         await client.disconnect()
-        await wait_until(lambda: server.received == ["1", "41"])
+        first, second = await server.visited(1), await server.visited(2)
+
+        async def both_closed() -> bool:
+            return first.closed and second.closed
+
+        await async_wait_until(both_closed)
+    assert (first.packets, second.packets) == ([], ["1"])
 
 
 async def test_an_abandoned_connection_stays_open_and_is_not_read_any_more() -> None:
-    async with scripted([joined("s1", "p1")], [joined("s1", "p1")]) as server:
+    async with scripted([*joined(), *event(EVENT, 1, offset(1))], joined()) as server:
         client, log = client_with_log()
         await client.connect(server.url)
+        await logged(log, 1)
         await client.abandon()
-        await server.connections[0].send("2")
-        await server.connections[0].send(event("e", "5-0"))
-        await client.connect(server.url)
-        await server.connections[1].send("2")
-        await wait_until(lambda: server.received == ["3"])
-        assert server.closed == 0
-        assert log == []
+        first = await server.visited(1)
+        await first.send(event(EVENT, 2, offset(2)))
+        assert (await client.connect(server.url)).recovered
+        second = await server.visited(2)
+        assert second.auths["/"]["offset"] == offset(1)
+        await second.send(event(EVENT, 2, offset(2)))
+        await logged(log, 2)
+        assert not first.closed
         await client.disconnect()
-        await wait_until(lambda: server.closed == 2)
+
+        async def closed() -> bool:
+            return first.closed
+
+        await async_wait_until(closed)
+    assert log == [((1,), offset(1)), ((2,), offset(2))]
+
+
+async def test_a_connection_is_abandoned_in_the_middle_of_traffic() -> None:
+    """A cancellation that Python loses to a packet must not leave the demo waiting."""
+    async with scripted(joined()) as server:
+        for turn in range(1, 21):
+            client, log = client_with_log()
+            await client.connect(server.url)
+            visit = await server.visited(turn)
+            sending = asyncio.create_task(visit.send(*(event(EVENT, n, offset(n)) for n in range(1, 40))))
+            await logged(log, 1)
+            await asyncio.wait_for(client.abandon(), 10)
+            await sending
+            assert [place for _, place in log] == [offset(n) for n in range(1, len(log) + 1)]
+            await client.disconnect()
 
 
 async def test_it_notices_when_the_server_closes() -> None:
-    async with scripted([joined("s1")]) as server:
+    async with scripted(joined()) as server:
         client, _ = client_with_log()
         await client.connect(server.url)
-        await server.connections[0].close()
-        async with asyncio.timeout(5):
+        await (await server.visited(1)).connection.close()
+        async with asyncio.timeout(10):
             await client.lost()
+        begun = time.monotonic()
+        await client.lost()  # there is none to lose
         await client.disconnect()
+        assert time.monotonic() - begun < 60
 
 
 async def test_an_error_in_the_handler_ends_the_connection_and_is_told() -> None:
-    def refuse(arguments: list[Any]) -> None:
+    def refuse(arguments: tuple[Any, ...], _offset: str | None) -> None:
         raise ProtocolError(f"no use for {arguments}")
 
-    async with scripted([joined("s1"), event("e")]) as server:
+    async with scripted([*joined(), *event(EVENT)]) as server:
         client = DemoClient({}, refuse)
         await client.connect(server.url)
-        with pytest.raises(ProtocolError, match="no use for"):
-            await client.lost()
-        await wait_until(lambda: server.closed == 1)
-
-
-def test_packets_of_the_main_namespace_are_read() -> None:
-    assert parse_packet('217["e",{"a":"1,2"}]') == SocketPacket(PacketType.EVENT, 17, ["e", {"a": "1,2"}])
-    assert parse_packet("1") == SocketPacket(PacketType.DISCONNECT, None, None)
-
-
-@pytest.mark.parametrize(
-    "text", ["", "x", '2/admin,["e"]', '51-["e",{"_placeholder":true,"num":0}]', "2[", "9"]
-)
-def test_other_packets_are_a_protocol_error(text: str) -> None:
-    with pytest.raises(ProtocolError):
-        parse_packet(text)
+        async with asyncio.timeout(10):
+            with pytest.raises(ProtocolError, match="no use for"):
+                await client.lost()
+        await client.disconnect()

@@ -120,13 +120,14 @@ def residue(app: "App") -> dict[str, Json]:
     A room that outlives its clients, or an environ, is a leak.
     """
     manager = app.sio.manager
+    connecting = getattr(manager, "pending_connect", {})  # stock managers have it since python-socketio 5.18
     return {
         "rooms": {
             namespace: {str(room): sorted(map(str, sids)) for room, sids in rooms.items()}
             for namespace, rooms in manager.rooms.items()
         },
         "environ": list(app.sio.environ),
-        "pending_connect": {name: list(sids) for name, sids in manager.pending_connect.items() if sids},
+        "pending_connect": {name: list(sids) for name, sids in connecting.items() if sids},
         "pending_disconnect": {name: list(sids) for name, sids in manager.pending_disconnect.items() if sids},
         "callbacks": [str(sid) for sid in manager.callbacks],
         "binary_packets": list(app.sio._binary_packet),  # private, but nothing else shows this leak

@@ -37,6 +37,8 @@ _REQUEST_SECONDS = 30.0
 _COMPLAINTS = (  # python-engineio's own, of requests that come too late or make no sense
     "further occurrences of this error will be logged",
     "KeyError: 'Session is disconnected'",  # 4.15.1 lets a POST to a closed session raise into the web server
+    "write() before start_response",  # how a WebSocket ends under werkzeug before 4.13.4
+    "OSError: Socket has been upgraded already",  # a second WebSocket of one session, before 4.15
 )
 
 

@@ -24,6 +24,7 @@ class Socket:
 
     Attributes:
         outcomes: "recovered" or "fresh", for each CONNECT.
+        reasons: what each CONNECT said of why it is not recovered.
         events: what its handlers got, without the offset.
         ended: True after a DISCONNECT of the server: JavaScript does not come back by itself then.
     """
@@ -37,6 +38,7 @@ class Socket:
     ended: bool = False
     refused: Any = None
     outcomes: list[str] = field(default_factory=list)
+    reasons: list[str | None] = field(default_factory=list)
     events: list[list[Any]] = field(default_factory=list)
     offsets: list[str] = field(default_factory=list)
 
@@ -184,6 +186,7 @@ class Client:
     def _connected(socket: Socket, data: dict[str, Any]) -> None:
         assert not socket.connected, "CONNECT twice"
         pid = data.get("pid", "")
+        socket.reasons.append(data.get("reason"))
         socket.outcomes.append("recovered" if pid and pid == socket.pid else "fresh")
         socket.sid, socket.pid, socket.connected = data["sid"], pid, True
 

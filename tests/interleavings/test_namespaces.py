@@ -41,9 +41,9 @@ class _Routed(socketio.AsyncNamespace):
         self.events: list[str] = []
 
     async def trigger_event(self, event: str, *args: Any) -> Any:
-        self.events.append(event)
         if event == "connect" and len(args) != 3:
             raise TypeError("it takes three")
+        self.events.append(event)
 
 
 def _client(world: World, *namespaces: str) -> Client:

@@ -132,3 +132,4 @@ async def test_a_reason_is_seen(world: World, reason: Reason) -> None:
     if reason is not Reason.REFUSED:
         assert client.outcomes[-1] == "fresh"
         assert seen == [reason]
+        assert client.sockets.popitem()[1].reasons[-1] == reason.value  # the client is told, too

@@ -120,3 +120,19 @@ def test_the_own_room_is_entered_at_the_start_and_never_left(
         _apply(membership, change)
     assert membership.contains("a", at(place)) == (place > start)
     assert membership.is_in("a")
+
+
+@given(mixed, st.lists(st.tuples(places, places), max_size=4))
+def test_what_is_settled_says_how_far_back_answers_are_right(
+    history: list[Change], settlings: list[tuple[int, int]]
+) -> None:
+    membership, whole = Membership(Sid("sid"), ORIGIN), Membership(Sid("sid"), ORIGIN)
+    for change in history:
+        _apply(membership, change)
+        _apply(whole, change)
+    for position, proven in settlings:
+        membership.settle(at(position), at(min(position, proven)))
+    for room in ROOMS:
+        for place in range(1, LAST + 2):
+            if at(place) > membership.settled:
+                assert membership.contains(room, at(place)) == whole.contains(room, at(place))

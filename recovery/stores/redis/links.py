@@ -5,6 +5,7 @@
 3. One call at a time; only `close` may come in between, from anywhere.
 """
 
+import asyncio
 import contextlib
 from collections.abc import Sequence
 from typing import Any, TypeVar
@@ -89,8 +90,7 @@ class AsyncLink:
     async def _round(self, requests: list[Wire]) -> Replies:
         replies: Replies = []
         try:
-            packed = self._connection.pack_commands(requests)
-            await self._connection.send_packed_command(packed, check_health=False)
+            await self._send(requests)
             while len(replies) < len(requests):
                 replies.append(await self._reply())
         except faults.LOST as error:
@@ -101,6 +101,20 @@ class AsyncLink:
             await self._drop()  # replies may still be on their way
             raise
         return replies
+
+    async def _send(self, requests: list[Wire]) -> None:
+        """Send requests, and end as a cancelled task must.
+
+        redis-py (8.1) sends through `asyncio.wait_for`, which on Python 3.11 swallows a cancellation that
+        comes just as the inner call completes (https://github.com/python/cpython/issues/86296). The task
+        would go on, and `asyncio.run`, which cancels once, wait for it for ever. The test
+        ``tests/regressions/test_exit_hangs.py`` shows when this can go.
+        """
+        cancellations = _cancellations()
+        packed = self._connection.pack_commands(requests)
+        await self._connection.send_packed_command(packed, check_health=False)
+        if _cancellations() > cancellations:
+            raise asyncio.CancelledError
 
     async def _reply(self) -> Any:  # see Replies
         try:
@@ -208,6 +222,12 @@ class Link:
     def _check_open(self) -> None:
         if self._closed:
             raise StoreUnavailableError("the store was closed", maybe_applied=False)
+
+
+def _cancellations() -> int:
+    """How often this task was cancelled; what it did about that does not matter."""
+    task = asyncio.current_task()
+    return 0 if task is None else task.cancelling()
 
 
 def _closed_error() -> StoreUnavailableError:

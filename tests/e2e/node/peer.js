@@ -2,6 +2,7 @@
 //
 //   node peer.js                                  connection state recovery in memory, or none
 //   node peer.js --redis unix:///path/to/socket   with @socket.io/redis-streams-adapter
+//   node peer.js --msgpack                        speaking MessagePack
 import { createServer } from "node:http";
 import { parseArgs } from "node:util";
 import { Server } from "socket.io";
@@ -12,6 +13,7 @@ const { values: flags } = parseArgs({
     redis: { type: "string" },
     "stream-name": { type: "string", default: "socket.io" },
     "no-recovery": { type: "boolean", default: false },
+    msgpack: { type: "boolean", default: false },
   },
 });
 
@@ -29,11 +31,13 @@ async function openAdapter() {
 }
 
 const adapter = await openAdapter();
+const parser = flags.msgpack ? (await import("socket.io-msgpack-parser")).default : undefined;
 const http = createServer();
 const io = new Server(http, {
   pingInterval: 300,
   pingTimeout: 200,
   ...(adapter ? { adapter } : {}),
+  ...(parser ? { parser } : {}),
   ...(flags["no-recovery"] ? {} : { connectionStateRecovery: { skipMiddlewares: false } }),
 });
 
