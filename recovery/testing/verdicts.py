@@ -65,7 +65,11 @@ class _Judge:
     def _is_true(self, attempt: Attempt, answered: float) -> bool:
         match attempt.reason:
             case Reason.SESSION_EXPIRED:
-                return self._window_passed(attempt, answered) or self._was_set_back(attempt, answered)
+                return (
+                    self._window_passed(attempt, answered)
+                    or self._was_set_back(attempt, answered)
+                    or self._was_closed_for_a_loss(attempt, answered)
+                )
             case Reason.SESSION_UNKNOWN:
                 return (
                     self._window_passed(attempt, answered, times=1 if attempt.was_ended else 2)
@@ -114,6 +118,21 @@ class _Judge:
             left <= end + _AFTERMATH and self._faults.store_time(begin, answered) >= window - self._notice
             for begin, end in self._faults.times(FaultKind.ROLLBACK, 0.0, answered)
             if end <= answered
+        )
+
+    def _was_closed_for_a_loss(self, attempt: Attempt, answered: float) -> bool:
+        """Whether servers closed the connection that came before, for lost writes, a window ago.
+
+        A client whose network is dead learns of that only when it misses a PING.
+        """
+        window = self._settings.max_disconnection_duration
+        before = [other.answered_at for other in self._attempts if other.client == attempt.client]
+        since = max(
+            (then for then in before if then is not None and then < attempt.asked_at), default=answered
+        )
+        return any(
+            since <= begin and self._faults.store_time(begin, answered) >= window - self._notice
+            for begin, _ in self._faults.times(FaultKind.LOSS, since, attempt.left_at or answered)
         )
 
     def _lost_writes(self, answered: float) -> bool:

@@ -168,7 +168,7 @@ async def test_an_acknowledgement_nested_too_deeply_for_the_stream_is_lost_alone
 async def test_a_client_that_never_acknowledges_does_not_fill_the_memory(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adapter.async_manager._MOST_ACKS", 10)
+    monkeypatch.setattr("adapter.acknowledgements._MOST_ACKS", 10)
     server = world.server()
     client = await world.connected(server)
     client.held_back = []

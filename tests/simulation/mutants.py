@@ -45,8 +45,8 @@ MUTANTS = (
     Mutant(
         "rooms without intervals",
         "recovery/core/audience.py",
-        "membership.contains(room, offset) for room in audience.rooms",
-        "membership.is_in(room) for room in audience.rooms",
+        "if audience.rooms and not any(membership.contains(room, offset) for room in audience.rooms)",
+        "if audience.rooms and not any(membership.is_in(room) for room in audience.rooms)",
     ),
     Mutant(
         "a change of rooms overtakes earlier emits",
@@ -117,15 +117,15 @@ MUTANTS = (
     Mutant(
         "what a client presents is not believed",
         "recovery/core/decision.py",
-        "return max(presented or start, proven, start)",
-        "return max(proven, start)",
+        "return max(presented or start, start if exact else proven, start)",
+        "return max(start if exact else proven, start)",
     ),
     Mutant(
         "own packets are delivered at once",
         "adapter/operations.py",
-        "            await runtime.publish(draft)\n\n    def emit_later",
+        "            offset = await runtime.publish(draft)\n",
         "            self._deliver_here(name, args, audience, None)\n"
-        "            await runtime.publish(draft)\n\n    def emit_later",
+        "            offset = await runtime.publish(draft)\n",
     ),
     Mutant(
         "a connection that has ended is saved as if it had read on",

@@ -36,3 +36,20 @@ def test_not_if_its_server_has_written_it_again() -> None:
 
 def test_not_before_the_failover() -> None:
     assert not _is_true(left=25, asked=36.5, since=6, failover=37)
+
+
+def _is_true_after_a_loss(loss: float, *, connected: float = 1.0, asked: float) -> bool:
+    """Whether "session-expired" is, where the client left just before it came back."""
+    faults = FaultLog()
+    faults.note(FaultKind.LOSS, None, loss, None)
+    before = Attempt("ann", "s1", "", "", ORIGIN, connected, answered_at=connected)
+    attempt = Attempt("ann", "s1", "a pid", "", ORIGIN, asked, answered_at=asked, left_at=asked)
+    attempt.reason = Reason.SESSION_EXPIRED
+    settings = Settings(max_disconnection_duration=_WINDOW)
+    return not list(find_untrue_refusals([before, attempt], faults, settings, notice=0.0))
+
+
+def test_a_connection_that_servers_closed_for_a_loss_is_away_from_then_on() -> None:
+    assert _is_true_after_a_loss(5, asked=36)
+    assert not _is_true_after_a_loss(5, asked=34), "its window has not passed"
+    assert not _is_true_after_a_loss(0.5, asked=36), "the connection was made after that"
