@@ -102,6 +102,7 @@ class Line:
         known: what the application knows, see law 5.
         recovery: what the last connect handler was told.
         joined, refused: CONNECT, or CONNECT_ERROR, has come by this connection.
+        dismissed: DISCONNECT came behind CONNECT, and the connect handler has run.
         greeted: the connect handler has run.
         busy: somebody runs the jobs.
         calls: how many `call()` the running handler waits for.
@@ -113,6 +114,7 @@ class Line:
     recovery: ClientRecovery = field(default_factory=ClientRecovery)
     joined: bool = False
     refused: bool = False
+    dismissed: bool = False
     greeted: bool = False
     busy: bool = False
     calls: int = 0
@@ -159,6 +161,8 @@ class ClientState:
             self._wanted = tuple(namespaces)
             self.closed = False
             self._leave()
+            for line in self._lines.values():
+                line.dismissed = False
 
     def close(self) -> None:
         """The transport has gone."""
@@ -188,7 +192,7 @@ class ClientState:
     def missing(self, *, greeted: bool) -> list[str]:
         """The namespaces that are not joined yet, or whose connect handler has yet to run, if that counts."""
         with self._lock:
-            lines = [self._line(name) for name in self._wanted]
+            lines = [line for name in self._wanted if not (line := self._line(name)).dismissed]
             return [line.namespace for line in lines if not (line.greeted if greeted else line.joined)]
 
     def refused(self) -> list[str]:
@@ -355,7 +359,9 @@ class ClientState:
             job = line.jobs.popleft()
             if job.packet.packet_type == sio_packet.DISCONNECT and job.connection != self._connection:
                 continue  # its connection broke meanwhile: the disconnect handler has run, and we are back
-            if job.packet.packet_type != sio_packet.DISCONNECT:
+            if job.packet.packet_type == sio_packet.DISCONNECT:
+                line.dismissed = True
+            else:
                 line.known = job.session
             if job.greeting is not None:
                 line.recovery = job.greeting
