@@ -7,8 +7,7 @@ public, stops it, too, but disconnects if the client has just been connected: th
 
 ``_trigger_event`` runs a handler (5.13.0 to 5.18.1). Those of ``disconnect`` and ``connect_error`` run in
 the middle of what notices the end of a transport, and of what reconnects; one that raises ends that, and the
-client
-never comes back.
+client never comes back.
 
 ``tests/clients/test_client_seams.py`` fails when a release moves one of them.
 """
