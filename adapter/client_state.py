@@ -103,6 +103,7 @@ class Line:
         recovery: what the last connect handler was told.
         joined, refused: CONNECT, or CONNECT_ERROR, has come by this connection.
         dismissed: DISCONNECT came behind CONNECT, and the connect handler has run.
+        numbered: packets carry offsets, because there is a session, or because the server says so.
         greeted: the connect handler has run.
         busy: somebody runs the jobs.
         calls: how many `call()` the running handler waits for.
@@ -115,6 +116,7 @@ class Line:
     joined: bool = False
     refused: bool = False
     dismissed: bool = False
+    numbered: bool = False
     greeted: bool = False
     busy: bool = False
     calls: int = 0
@@ -322,6 +324,7 @@ class ClientState:
         else:
             line.session = None if pid is None else Session(pid)
         line.joined = True
+        line.numbered = pid is not None or told.get("offsets") is True
         greeting = ClientRecovery(recovered, None if recovered or reason is None else str(reason))
         packet = connect_event(self._packet_class, line.namespace)
         arrival = self._append(line, Job(packet, self._connection, line.session, greeting))
@@ -339,11 +342,12 @@ class ClientState:
         return self._take_over(line, packet)
 
     def _take_over(self, line: Line, packet: Any) -> Arrival:
-        if packet.id is None and line.session is not None:
+        if packet.id is None and line.numbered:
             offset = offset_of(packet.data[1:], self._clock())
             if offset is not None:
                 packet.data = packet.data[:-1]
-                line.session = Session(line.session.pid, offset)
+                if line.session is not None:
+                    line.session = Session(line.session.pid, offset)
         return self._append(line, Job(packet, self._connection, line.session))
 
     @staticmethod
