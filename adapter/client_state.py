@@ -12,7 +12,7 @@
    So the end of a session is told to a connect handler before its pid is forgotten there. A server takes what
    was received before a PONG for handled; where more may have been received, `Session.exact` has it told,
    which is always but after `leave`.
-6. Safe from any thread. Nothing here waits, or runs a handler. No ``repr`` shows a pid.
+6. Safe from any thread or signal handler. Nothing here waits, or runs a handler. No ``repr`` shows a pid.
 """
 
 import logging
@@ -136,7 +136,7 @@ class ClientState:
     def __init__(self, packet_class: Any, *, clock: Callable[[], float] = time.time) -> None:
         self._packet_class = packet_class
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may disconnect
         self._lines: dict[str, Line] = {}
         self._wanted: tuple[str, ...] = ()
         self._connection = 0

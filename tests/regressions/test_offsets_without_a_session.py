@@ -1,4 +1,4 @@
-"""A client whose session cannot be saved is let in without a pid, and its packets carried offsets all the same.
+"""A client whose session cannot be saved is let in without a pid, and its packets carry offsets all the same.
 
 JavaScript ignores them. A Python client strips them if there is a pid: its handlers got an argument too many,
 which raises, so that it handled nothing as long as it stayed connected.
