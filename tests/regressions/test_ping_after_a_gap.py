@@ -2,8 +2,8 @@
 
 With threads the loop puts a PING into the queue some time after a thread has wanted it. If the transport was
 shut and its queue thrown away meanwhile (a client that is too slow), the position that was noted lay behind
-the gap. A writer that finds the word to end puts it back, behind the PING, and sends that: the PONG would prove
-to have come what was never sent.
+the gap. A writer that finds the word to end puts it back, behind the PING, and sends that: its PONG would
+prove to have come what was never sent.
 """
 
 from engineio import packet as eio_packet
