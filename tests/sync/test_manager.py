@@ -301,7 +301,7 @@ def test_a_handler_may_shut_the_server_down() -> None:
 def test_a_disconnect_handler_that_does_not_end_holds_up_no_close() -> None:
     gate = threading.Event()
     with open_server(publish_timeout=0.2) as server:
-        server.sio.on("disconnect", lambda _sid, _reason: gate.wait(60))
+        server.sio.on("disconnect", lambda *_: gate.wait(60))
         for _ in range(4):
             server.client()
         closing = threading.Thread(target=server.manager.close)
