@@ -1,6 +1,6 @@
 """What `adapter.async_client` and `adapter.client` share: what a stock client of python-socketio lacks.
 
-All but two of the names that this stands on (`adapter.client_seams`) are public: the attributes
+All but three of the names that this stands on (`adapter.client_seams`) are public: the attributes
 ``packet_class``, ``namespaces`` and ``connection_namespaces`` of a client, and of its ``eio`` the methods
 ``connect``, ``start_background_task`` and ``on``, and the attribute ``handlers``. Run on python-socketio
 5.18.1 and 5.13.0.
@@ -14,7 +14,7 @@ the message handler of the stock client, which finds the application's handler a
 import logging
 import time
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Any
 
@@ -22,7 +22,7 @@ from socketio import exceptions
 from socketio import packet as sio_packet
 
 from adapter.client_packets import PacketReader, recovering
-from adapter.client_seams import abort_reconnection
+from adapter.client_seams import abort_reconnection, surround_handlers
 from adapter.client_state import Arrival, ClientRecovery, ClientState, Job, Line, Session
 from recovery.errors import ConfigurationError
 
@@ -31,6 +31,7 @@ __all__ = ["FLUSH_SECONDS", "READER_SECONDS", "RecoveringClient", "running"]
 logger = logging.getLogger("recovery.client")
 
 _STATE_VERSION = 1
+_ENDS = {"disconnect", "connect_error", "__disconnect_final"}  # they come from within python-socketio
 _JOIN_SECONDS = 10.0  # a server may wait for another one, `takeover_timeout`, before it lets a client in
 
 FLUSH_SECONDS = 1.0
@@ -81,6 +82,7 @@ class RecoveringClient:
         self.eio.on("disconnect", self._disconnected)
         self.eio.start_background_task = self._start
         self.eio.connect = self._open
+        surround_handlers(self, self._around_handler)
 
     # What applications call ----------------------------------------------------------------------------
 
@@ -195,14 +197,13 @@ class RecoveringClient:
             self._recovery.note_refusal(packet.namespace or "/")
             self._notify()
 
-    @contextmanager
-    def _guarding(self, packet: Any) -> Generator[None]:
+    def _guarding(self, packet: Any) -> AbstractContextManager[None]:
         """A handler that raises must not keep those after it from running."""
-        try:
-            yield
-        except Exception:
-            name = packet.data[0] if packet.packet_type == sio_packet.EVENT else "disconnect"
-            logger.exception("the handler of %r failed", name, extra={"event": "handler.failed"})
+        return _logging_errors(packet.data[0] if packet.packet_type == sio_packet.EVENT else "an answer")
+
+    def _around_handler(self, event: str) -> AbstractContextManager[None]:
+        """Nor, if it is told of the end of a connection, python-socketio from making the next one."""
+        return _logging_errors(event) if event in _ENDS else nullcontext()
 
     @contextmanager
     def _calling(self) -> Generator[None]:
@@ -305,6 +306,14 @@ class RecoveringClient:
             raise exceptions.ConnectionError(
                 f"no answer within {self._recovery_patience} s from: {', '.join(missing) or 'the server'}"
             )
+
+
+@contextmanager
+def _logging_errors(event: str) -> Generator[None]:
+    try:
+        yield
+    except Exception:
+        logger.exception("the handler of %r failed", event, extra={"event": "handler.failed"})
 
 
 def _read_state(state: object) -> dict[str, Session]:

@@ -12,7 +12,7 @@
    So the end of a session is told to a connect handler before its pid is forgotten there. A server takes what
    was received before a PONG for handled; where more may have been received, `Session.exact` has it told,
    which is always but after `leave`.
-6. Safe from any thread. Nothing here waits, or runs a handler. No ``repr`` shows a pid.
+6. Safe from any thread or signal handler. Nothing here waits, or runs a handler. No ``repr`` shows a pid.
 """
 
 import logging
@@ -102,6 +102,8 @@ class Line:
         known: what the application knows, see law 5.
         recovery: what the last connect handler was told.
         joined, refused: CONNECT, or CONNECT_ERROR, has come by this connection.
+        dismissed: DISCONNECT came behind CONNECT, and the connect handler has run.
+        numbered: packets carry offsets, because there is a session, or because the server says so.
         greeted: the connect handler has run.
         busy: somebody runs the jobs.
         calls: how many `call()` the running handler waits for.
@@ -113,6 +115,8 @@ class Line:
     recovery: ClientRecovery = field(default_factory=ClientRecovery)
     joined: bool = False
     refused: bool = False
+    dismissed: bool = False
+    numbered: bool = False
     greeted: bool = False
     busy: bool = False
     calls: int = 0
@@ -132,7 +136,7 @@ class ClientState:
     def __init__(self, packet_class: Any, *, clock: Callable[[], float] = time.time) -> None:
         self._packet_class = packet_class
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may disconnect
         self._lines: dict[str, Line] = {}
         self._wanted: tuple[str, ...] = ()
         self._connection = 0
@@ -159,6 +163,8 @@ class ClientState:
             self._wanted = tuple(namespaces)
             self.closed = False
             self._leave()
+            for line in self._lines.values():
+                line.dismissed = False
 
     def close(self) -> None:
         """The transport has gone."""
@@ -188,7 +194,7 @@ class ClientState:
     def missing(self, *, greeted: bool) -> list[str]:
         """The namespaces that are not joined yet, or whose connect handler has yet to run, if that counts."""
         with self._lock:
-            lines = [self._line(name) for name in self._wanted]
+            lines = [line for name in self._wanted if not (line := self._line(name)).dismissed]
             return [line.namespace for line in lines if not (line.greeted if greeted else line.joined)]
 
     def refused(self) -> list[str]:
@@ -318,6 +324,7 @@ class ClientState:
         else:
             line.session = None if pid is None else Session(pid)
         line.joined = True
+        line.numbered = pid is not None or told.get("offsets") is True
         greeting = ClientRecovery(recovered, None if recovered or reason is None else str(reason))
         packet = connect_event(self._packet_class, line.namespace)
         arrival = self._append(line, Job(packet, self._connection, line.session, greeting))
@@ -335,11 +342,12 @@ class ClientState:
         return self._take_over(line, packet)
 
     def _take_over(self, line: Line, packet: Any) -> Arrival:
-        if packet.id is None and line.session is not None:
+        if packet.id is None and line.numbered:
             offset = offset_of(packet.data[1:], self._clock())
             if offset is not None:
                 packet.data = packet.data[:-1]
-                line.session = Session(line.session.pid, offset)
+                if line.session is not None:
+                    line.session = Session(line.session.pid, offset)
         return self._append(line, Job(packet, self._connection, line.session))
 
     @staticmethod
@@ -355,7 +363,9 @@ class ClientState:
             job = line.jobs.popleft()
             if job.packet.packet_type == sio_packet.DISCONNECT and job.connection != self._connection:
                 continue  # its connection broke meanwhile: the disconnect handler has run, and we are back
-            if job.packet.packet_type != sio_packet.DISCONNECT:
+            if job.packet.packet_type == sio_packet.DISCONNECT:
+                line.dismissed = True
+            else:
                 line.known = job.session
             if job.greeting is not None:
                 line.recovery = job.greeting

@@ -316,6 +316,8 @@ class Gate:
             return
         if client.kept or connection.recovery.recovered:  # a new one that is sent away has nowhere to return
             packet.data = {**packet.data, "pid": connection.pid}
+        elif connection.with_offsets:  # a client that strips them does so where there is a pid
+            packet.data = {**packet.data, "offsets": True}
         if connection.recovery.reason is not None:  # JavaScript reads sid and pid, and nothing else
             packet.data = {**packet.data, "reason": connection.recovery.reason.value}
         if connection.ended_at is None and seams.is_open(self._server, connection.transport):

@@ -190,9 +190,11 @@ class Process:
         for task in (self._checkpoints, self._expiry):
             if task is not None:
                 task.cancel()
-        transports = self.clients.transports()
-        await asyncio.gather(*(self.host.abort(transport) for transport in transports))
-        await self.background.finish(patience=self.settings.publish_timeout)
+        patience = self.settings.publish_timeout  # a disconnect handler may take for ever
+        aborts = [self.background.start(self.host.abort(name)) for name in self.clients.transports()]
+        if aborts:
+            await asyncio.wait(aborts, timeout=patience)
+        await self.background.finish(patience)
         await self._runtime.close()
 
     async def let_go(self) -> None:

@@ -71,6 +71,7 @@ __all__ = [
     "register",
     "shut",
     "socket_of",
+    "takes_packets",
     "watch_heartbeat",
     "watch_websockets",
 ]
@@ -183,7 +184,7 @@ def forget(server: Any, eio_sid: str) -> None:
 def is_open(server: Any, eio_sid: str) -> bool:
     """Whether a transport still takes packets."""
     socket = socket_of(server, eio_sid)
-    return is_pretended(server, eio_sid) if socket is None else _takes_packets(socket)
+    return is_pretended(server, eio_sid) if socket is None else takes_packets(socket)
 
 
 def has_test_clients(server: Any) -> bool:
@@ -207,7 +208,8 @@ def shut(socket: Any) -> None:
     _shut.add(socket)
 
 
-def _takes_packets(socket: Any) -> bool:
+def takes_packets(socket: Any) -> bool:
+    """Whether what is queued on a socket goes out."""
     return not (socket.closing or socket.closed or socket in _shut)
 
 
@@ -229,7 +231,7 @@ def enqueue(server: Any, eio_sid: str, packets: Sequence[EioPacket]) -> int:
         for packet in packets:
             server._send_eio_packet(eio_sid, packet)
         return 0
-    if socket is None or not _takes_packets(socket):
+    if socket is None or not takes_packets(socket):
         return 0
     for packet in packets:
         socket.queue.put_nowait(message(packet.data) if packet.binary else packet)

@@ -82,8 +82,9 @@ def watch_heartbeat(
     send, schedule_ping = socket.send, socket.schedule_ping
 
     def put_ping(packet: seams.EioPacket) -> None:
-        on_ping()
-        socket.queue.put_nowait(packet)
+        if seams.takes_packets(socket):  # else packets before it may have been thrown away
+            on_ping()
+            socket.queue.put_nowait(packet)
 
     def watched_send(packet: seams.EioPacket) -> None:
         if packet.packet_type != eio_packet.PING:

@@ -2,13 +2,15 @@
 
 import asyncio
 import inspect
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 import socketio
 from socketio.base_client import reconnecting_clients
 
-from adapter.client_seams import abort_reconnection, forget_reconnection, reconnection
+from adapter.client_seams import abort_reconnection, forget_reconnection, reconnection, surround_handlers
 from tests.clients.drivers import Driver, driving
 from tests.clients.scripted import joined, scripted
 
@@ -36,6 +38,21 @@ async def test_a_reconnection_is_found_stopped_and_forgotten(colour: str) -> Non
         assert reconnection(driver.client) is task  # what makes `forget_reconnection` necessary
         forget_reconnection(driver.client)
         assert reconnection(driver.client) is None
+
+
+async def test_handlers_are_run_by_the_method_that_we_surround(colour: str) -> None:
+    driver, surrounded = Driver(colour), list[str]()
+
+    @contextmanager
+    def around(event: str) -> Generator[None]:
+        surrounded.append(event)
+        yield
+
+    surround_handlers(driver.client, around)
+    async with scripted(joined()) as server:
+        await driver.connect(server.url)
+        await driver.do("disconnect")
+    assert surrounded == ["connect", "disconnect", "__disconnect_final"]
 
 
 @pytest.mark.parametrize("name", ["message", "disconnect"])

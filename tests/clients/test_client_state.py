@@ -259,3 +259,20 @@ def test_only_one_thread_is_asked_to_run_a_line() -> None:
         thread.join(10)
     assert asked.count(Arrival.RUN_LINE) == 1
     assert len(begun(state)) == 400
+
+
+def test_a_signal_handler_may_close_the_transport_in_the_middle_of_anything() -> None:
+    """At Ctrl-C python-engineio disconnects within the handler, in a thread that may be in here."""
+
+    def interrupted() -> float:
+        state.close()
+        return NOW
+
+    state = ClientState(Packet, clock=interrupted)
+    state.open(["/"])
+    connect(state)
+    taking = threading.Thread(target=event, args=(state, "n", offset(1)), daemon=True)
+    taking.start()
+    taking.join(10)
+    assert not taking.is_alive()
+    assert state.closed

@@ -5,12 +5,13 @@ import threading
 from typing import Any
 
 import pytest
+from socketio import packet as sio_packet
 from socketio.base_client import reconnecting_clients
 from socketio.exceptions import ConnectionError as SocketIOConnectionError
 
 from adapter.client_state import ClientRecovery
-from tests.clients.drivers import Driver, driving
-from tests.clients.scripted import PID, event, joined, offset, refused, scripted
+from tests.clients.drivers import Driver, Gate, driving
+from tests.clients.scripted import PID, event, frames, joined, offset, refused, scripted
 from tests.faults.proxy import Proxy
 
 RECOVERED, FRESH = ClientRecovery(recovered=True), ClientRecovery()
@@ -74,6 +75,20 @@ async def test_a_break_before_connect_of_python_socketio_returns_is_noticed() ->
         client.eio.connect = open_and_break
         await driver.connect(server.url)
         assert client.connected
+
+
+async def test_connect_waits_for_no_server_that_has_disconnected_the_client(driver: Driver) -> None:
+    """DISCONNECT waits behind the connect handler; python-socketio takes such a client for let in."""
+    gate = Gate(driver)
+    gate.handler("connect")
+    driver.listen("disconnect")
+    async with scripted([*joined(), *frames(sio_packet.DISCONNECT, None)]) as server:
+        connecting = asyncio.create_task(driver.connect(server.url, wait_timeout=60))
+        await driver.until(lambda: driver.client._recovery.line("/").jobs, "DISCONNECT waiting")
+        gate.open()
+        await asyncio.wait_for(connecting, 10)
+        assert driver.names() == ["connect", "connect done", "disconnect"]
+        assert not driver.client.connected
 
 
 async def test_a_first_connection_may_be_tried_again(driver: Driver) -> None:

@@ -9,6 +9,7 @@ import pytest
 from adapter.client_state import ClientRecovery
 from tests.clients.drivers import Driver, Gate, driving
 from tests.clients.scripted import PID, Visit, event, joined, offset, scripted
+from tests.faults.proxy import Proxy
 
 FRESH, RECOVERED = ClientRecovery(), ClientRecovery(recovered=True)
 
@@ -204,6 +205,43 @@ async def test_a_handler_that_raises_is_logged_and_the_next_one_runs(
         await driver.until_got("n", 2)
         await driver.until(lambda: "of the application" in caplog.text)
     assert [getattr(record, "event", "") for record in caplog.records].count("handler.failed") == 1
+
+
+async def test_a_disconnect_handler_that_raises_keeps_the_client_from_nothing(
+    driver: Driver, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With python-socketio 5.18 it takes itself for connected from then on, and never comes back."""
+
+    def fail(*_args: Any) -> None:
+        raise ValueError("of the application")
+
+    driver.listen("connect")
+    for namespace in ("/", "/chat"):
+        driver.listen("disconnect", namespace=namespace, then=fail)
+    async with scripted(lambda _visit, namespace, _auth: joined(PID, namespace)) as server:
+        await driver.connect(server.url)
+        (await server.visited(1)).cut()
+        await driver.until_got("connect", 2)
+        assert (await server.visited(2)).auths["/"] == {"pid": PID}
+        assert (len(driver.got("disconnect")), len(driver.got("disconnect", "/chat"))) == (1, 1)
+        assert [getattr(record, "event", "") for record in caplog.records].count("handler.failed") == 2
+
+
+async def test_a_connect_error_handler_that_raises_does_not_end_the_reconnection(
+    driver: Driver, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_args: Any) -> None:
+        raise KeyError("of the application")
+
+    driver.listen("connect")
+    driver.listen("connect_error", then=fail)
+    async with scripted(joined()) as server, Proxy(server.url) as network:
+        await driver.connect(network.url)
+        network.refuse()
+        await driver.until_got("connect_error", 2)
+        await network.forward()
+        await driver.until_got("connect", 2)
+    assert "handler.failed" in [getattr(record, "event", "") for record in caplog.records]
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

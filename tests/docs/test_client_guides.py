@@ -121,6 +121,7 @@ async def test_a_client_that_restarts_goes_on(
         told_to_stop = asyncio.Event()
         running = asyncio.create_task(names["main"](told_to_stop))
         await async_wait_until(functools.partial(_connected, names["sio"]))
+        assert not (tmp_path / "client-state.json").exists()  # it is used once
         if text == "one":
             await service.sio.emit("headline", text)
         await _printed(capsys, so_far, *("one", "two")[: ("one", "two").index(text) + 1])

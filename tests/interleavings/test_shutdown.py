@@ -32,6 +32,21 @@ async def test_nothing_runs_on(world: World, how: str) -> None:
     client.cut()
 
 
+async def test_a_disconnect_handler_that_does_not_end_holds_up_no_close(world: World) -> None:
+    server = world.server(publish_timeout=0.1)
+    gate = asyncio.Event()
+
+    async def wait_for_ever(_sid: str, _reason: str) -> None:
+        await gate.wait()
+
+    server.sio.on("disconnect", wait_for_ever)
+    client = await world.connected(server)
+    async with asyncio.timeout(10):
+        await server.manager.close()
+    gate.set()
+    client.cut()
+
+
 async def test_clients_of_a_closed_server_recover_elsewhere(world: World) -> None:
     one, two = world.server(), world.server()
     client = await world.connected(one)
