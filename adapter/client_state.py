@@ -248,7 +248,7 @@ class ClientState:
         """The job that whoever runs a line is to do now; None if it is to stop. The one before is done."""
         with self._lock:
             line = self._line(namespace)
-            if line.running is not None and line.running.greeting is not None:
+            if line.running is not None and line.running.greeting is not None and not self.closed:
                 line.greeted = line.greeted or line.running.connection == self._connection
             line.running = self._begin(line)
             line.busy = line.running is not None

@@ -54,6 +54,16 @@ def test_early_packets_wait_for_connect_and_come_after_it() -> None:
     assert state.complete("/", {}) == {"pid": PID, "offset": offset(1)}
 
 
+def test_a_connect_handler_that_ends_its_connection_has_greeted_nobody() -> None:
+    """connect() must not succeed or fail by whether it looks before that handler returns, or after."""
+    state = opened()
+    connect(state)
+    assert state.next_job("/") is not None
+    state.close()
+    assert state.next_job("/") is None
+    assert state.missing(greeted=True) == ["/"]
+
+
 def test_early_packets_of_a_broken_connection_are_forgotten() -> None:
     state = opened()
     connect(state)
