@@ -25,6 +25,8 @@ pytestmark = pytest.mark.matrix
 
 # A long-polling client of python-engineio that closes waits until its last poll ends, with a ping.
 PINGS = {"ping_interval": 0.4, "ping_timeout": 1.2}
+# Its asyncio client leaves the response of an aborted poll open (4.15.1), to be collected at any time.
+POLLING = pytest.param("polling", marks=pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"))
 TURNS = 10
 MANY = 50
 
@@ -63,7 +65,7 @@ async def expect(open_cluster: OpenCluster, kind: str) -> AsyncIterator[Expect]:
 
 
 @pytest.mark.core
-@pytest.mark.parametrize("transport", ["websocket", "polling"])
+@pytest.mark.parametrize("transport", ["websocket", POLLING])
 async def test_a_client_that_drops_and_returns_misses_nothing(
     open_cluster: OpenCluster, expect: Expect, programme: Programme, transport: str
 ) -> None:
