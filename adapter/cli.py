@@ -1,4 +1,4 @@
-"""The command ``socketio-recovery``.
+"""The command ``socketio-recovery``: the demo, and the inspector's commands (`recovery.inspect.commands`).
 
 Its packages are extras, which a server does not need; without them it says what to install.
 """
@@ -15,35 +15,37 @@ __all__ = ["build_app", "main"]
 
 _CLI_PACKAGES = ("typer", "rich")
 _DEMO_PACKAGES = (*_CLI_PACKAGES, "uvicorn", "websockets")
-_HOW_TO_INSTALL = "pip install 'socketio-recovery[demo]'"
+_HOW_TO_INSTALL = "pip install 'socketio-recovery[{extra}]'"
 
 
 def main() -> None:
     """Run the command with the arguments of this process, and exit with its status."""
-    _require(_CLI_PACKAGES)
+    _require(_CLI_PACKAGES, extra="inspect,demo")
     build_app()()
 
 
-def _require(packages: tuple[str, ...]) -> None:
+def _require(packages: tuple[str, ...], *, extra: str) -> None:
     """Exit with advice if one of these packages is not installed."""
     missing = [package for package in packages if importlib.util.find_spec(package) is None]
     if missing:
-        sys.exit(f"this command needs {', '.join(missing)}, not installed here. Run:\n    {_HOW_TO_INSTALL}")
+        advice = _HOW_TO_INSTALL.format(extra=extra)
+        sys.exit(f"this command needs {', '.join(missing)}, not installed here. Run:\n    {advice}")
 
 
 def build_app() -> "typer.Typer":
     """Make the typer application; typer must be installed."""
     import typer  # noqa: PLC0415 - an extra
 
-    app = typer.Typer(
-        add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None
-    )
+    app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 
     @app.callback()
     def describe() -> None:
         """Connection state recovery for python-socketio servers."""
 
     _add_demo(app)
+    from recovery.inspect.commands.app import add_commands  # noqa: PLC0415 - needs the extra
+
+    add_commands(app)
     return app
 
 
@@ -78,7 +80,7 @@ def _add_demo(app: "typer.Typer") -> None:
         running. Exits with 1 if a packet was lost, doubled, out of order or at the wrong client, or a
         session was not given back.
         """
-        _require(_DEMO_PACKAGES)
+        _require(_DEMO_PACKAGES, extra="demo")
         from adapter.demo.play import Options  # noqa: PLC0415 - needs the extra
         from adapter.demo.run import run_command  # noqa: PLC0415 - as above
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from itertools import pairwise
 from pathlib import Path
 
+from docs.command_line import command_reference, json_reference, source_options
 from recovery import errors
 from recovery.core.connection import TRANSITIONS, Phase
 from recovery.entries import Kind
@@ -28,6 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = (
     "docs/explanation/architecture.md",
     "docs/reference/api.md",
+    "docs/reference/cli.md",
     "docs/reference/redis-keys.md",
     "docs/reference/settings.md",
 )
@@ -57,6 +59,7 @@ TOUR = (
     "recovery/core/dispatcher.py",
     "recovery/core/replay.py",
     "recovery/core/decision.py",
+    "recovery/core/claiming.py",
     "recovery/core/saving.py",
     "recovery/flows/steps.py",
     "recovery/flows/pace.py",
@@ -86,6 +89,39 @@ TOUR = (
     "recovery/stores/redis/store.py",
     "recovery/stores/embedded.py",
     "recovery/stores/__init__.py",
+    "recovery/inspect/records.py",
+    "recovery/inspect/decoding.py",
+    "recovery/inspect/sources.py",
+    "recovery/inspect/server_source.py",
+    "recovery/inspect/memory_source.py",
+    "recovery/inspect/dump_files.py",
+    "recovery/inspect/dumps.py",
+    "recovery/inspect/snapshot_format.py",
+    "recovery/inspect/snapshots.py",
+    "recovery/inspect/opening.py",
+    "recovery/inspect/listing.py",
+    "recovery/inspect/rehearsal.py",
+    "recovery/inspect/unsent.py",
+    "recovery/inspect/explanation.py",
+    "recovery/inspect/traffic.py",
+    "recovery/inspect/redaction.py",
+    "recovery/inspect/comparison.py",
+    "recovery/inspect/checkup.py",
+    "recovery/inspect/ending.py",
+    "recovery/inspect/importing.py",
+    "recovery/inspect/words.py",
+    "recovery/inspect/forms.py",
+    "recovery/inspect/schema.py",
+    "recovery/inspect/__init__.py",
+    "recovery/inspect/commands/place.py",
+    "recovery/inspect/commands/output.py",
+    "recovery/inspect/commands/choosing.py",
+    "recovery/inspect/commands/sessions.py",
+    "recovery/inspect/commands/reconnections.py",
+    "recovery/inspect/commands/stream.py",
+    "recovery/inspect/commands/transfers.py",
+    "recovery/inspect/commands/doctor.py",
+    "recovery/inspect/commands/app.py",
     "adapter/seams.py",
     "adapter/sync_seams.py",
     "adapter/needs.py",
@@ -229,6 +265,9 @@ DRAWINGS: Mapping[str, Callable[[], str]] = {
     "kinds": kinds,
     "defaults": defaults,
     "errors": error_tree,
+    "commands": command_reference,
+    "source_options": source_options,
+    "json": json_reference,
 }
 
 

@@ -12,6 +12,7 @@ from recovery.errors import (
     PublishError,
     RecoveryError,
     SaveError,
+    SourceError,
     StoreError,
     StoreUnavailableError,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "RecoveryError",
     "SaveError",
     "Settings",
+    "SourceError",
     "StoreError",
     "StoreUnavailableError",
     "parse_offset",

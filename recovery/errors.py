@@ -7,6 +7,7 @@
     ├── EncodingError           the application's: data that cannot be stored (also a TypeError)
     ├── LimitError              the application's: a limit that is a setting (also a ValueError)
     ├── MalformedError          a peer's: an entry, a session or a request that cannot be read
+    ├── SourceError             the operator's: a file that the inspector cannot read
     └── StoreError              the store's
         ├── StoreUnavailableError   no answer: refused, timed out, or cut off
         ├── PublishError            an emit was not confirmed; says whether it may have been stored
@@ -23,6 +24,7 @@ __all__ = [
     "PublishError",
     "RecoveryError",
     "SaveError",
+    "SourceError",
     "StoreError",
     "StoreUnavailableError",
 ]
@@ -50,6 +52,10 @@ class LimitError(RecoveryError, ValueError):
 
 class MalformedError(RecoveryError):
     """Bytes written by somebody else cannot be read as what they should be."""
+
+
+class SourceError(RecoveryError):
+    """A file that the inspector was given is damaged, too new, or something else; the message says which."""
 
 
 class StoreError(RecoveryError):

@@ -321,8 +321,8 @@ class Dispatcher(Generic[F]):
         """Take clients out of the index of rooms that they left, once all before that is dispatched."""
         while self._leaving and self._leaving[0][0] <= self.position:
             _, _, connection, room = heappop(self._leaving)
-            indexed = self._indexed.get(connection, set())
-            if room in indexed and not connection.membership.is_in(room):
+            indexed, membership = self._indexed.get(connection, set()), connection.membership
+            if room in indexed and not membership.is_in(room) and membership.latest(room) <= self.position:
                 indexed.discard(room)
                 self._unindex(connection, room)
 

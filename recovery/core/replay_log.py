@@ -105,6 +105,10 @@ class ReplayLog(Generic[F]):
             return self.anchor is not None and self.anchor != offset
         return self.start < offset and not self._entries.holds(offset)
 
+    def entries(self, after: Offset) -> Iterator[StoredEntry[F]]:
+        """All entries after an offset, of every namespace and room, in order; for who wants to look."""
+        return self._entries.after(after)
+
     def missed(self, namespace: Namespace, rooms: Iterable[Room], after: Offset) -> Iterator[StoredEntry[F]]:
         """Entries of a namespace after an offset that may concern a member of these rooms, in order.
 

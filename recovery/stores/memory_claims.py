@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from recovery.commands import Overtaken, SaveSession
+from recovery.core.claiming import Standing
 from recovery.deadlines import BurySession, Expired, ExpireSession, Gone, NotYet
 from recovery.records import HolderState
 
@@ -72,6 +73,34 @@ class Claim:
         self.owner = command.owner
         self.saved = replace(command, value=None)
         self.forget_at = self.deadline + command.linger_ms
+
+    def standing(self) -> Standing:
+        """What a claim of it is judged by."""
+        return Standing(
+            state=self.saved.state,
+            deadline_ms=self.deadline,
+            namespace=self.saved.namespace,
+            identity=self.saved.identity,
+            epoch=self.saved.epoch,
+            size=None if self.value is None else len(self.value),
+        )
+
+    def fields(self) -> dict[str, str]:
+        """The claim as a claim key in Redis has it (``save.lua``)."""
+        saved = self.saved
+        kept = {
+            "n": str(self.number),
+            "owner": self.owner,
+            "holder": saved.owner,
+            "state": saved.state.value,
+            "since": str(self.since),
+            "deadline": str(self.deadline),
+            "proven": str(saved.proven),
+            "nsp": saved.namespace,
+            "identity": saved.identity,
+            "epoch": saved.epoch,
+        }
+        return kept | ({"claimed": str(self.claimed)} if self.claimed else {})
 
     def _kept_value(self, command: SaveSession, now: int) -> bytes | None:
         if command.value is not None:

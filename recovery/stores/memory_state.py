@@ -31,6 +31,7 @@ from recovery.commands import (
     Saved,
     SaveSession,
 )
+from recovery.core.claiming import refusal_of_claim
 from recovery.deadlines import BurySession, DueSessions, Expired, ExpireSession, Gone, NoteDeadline, NotYet
 from recovery.errors import StoreError
 from recovery.offsets import ORIGIN, Offset
@@ -79,7 +80,7 @@ class MemoryState:
         with self._lock:
             # Each branch of _execute returns the R that the command's class declares, which no type
             # of a match statement can say.
-            return cast(R, self._execute(command, self._now_ms()))
+            return cast(R, self._execute(command, self.now_ms()))
 
     def wait_for(self, after: Offset, wake: Callable[[], None]) -> bool:
         """Call `wake` once, from any thread, when something was appended after an offset.
@@ -140,6 +141,15 @@ class MemoryState:
         """
         with self._lock:
             self._stream.entries.clear()
+
+    def now_ms(self) -> int:
+        """The store's clock, milliseconds since 1970."""
+        return int((time.time() if self._clock is None else self._clock()) * 1000)
+
+    def sessions(self) -> tuple[tuple[Pid, Claim], ...]:
+        """All sessions as they are now, expired ones among them; for who looks inside. Copies."""
+        with self._lock:
+            return tuple((pid, copy(claim)) for pid, claim in self._claims.items())
 
     def lose_writes(self, after: Offset) -> None:
         """Lose the entries after an offset, as a failover may; for tests and simulations."""
@@ -211,9 +221,6 @@ class MemoryState:
         self._wake()
         return appended
 
-    def _now_ms(self) -> int:
-        return int((time.time() if self._clock is None else self._clock()) * 1000)
-
     def _wake(self) -> None:
         waiters, self._waiters = self._waiters, set()
         for wake in waiters:
@@ -221,23 +228,11 @@ class MemoryState:
 
     def _claim(self, command: ClaimSession, now: int) -> Claimed | ClaimRefused:
         claim = self._claims.get(command.pid)
-        if claim is None or claim.forget_at < now:
-            return ClaimRefused(Reason.SESSION_UNKNOWN)
-        if claim.saved.state is HolderState.ENDED:
-            return ClaimRefused(Reason.DISCONNECTED)
-        if claim.value is None or claim.deadline < now:
-            return ClaimRefused(Reason.SESSION_EXPIRED)
-        if claim.saved.namespace != command.namespace:
-            return ClaimRefused(Reason.NAMESPACE_MISMATCH)
-        if claim.saved.identity != command.identity:
-            return ClaimRefused(Reason.IDENTITY_MISMATCH)
-        if claim.saved.epoch != command.epoch:
-            return ClaimRefused(Reason.EPOCH_CHANGED)
-        if command.max_bytes is not None and len(claim.value) > command.max_bytes:
-            size = len(claim.value)
-            return ClaimRefused(
-                Reason.SESSION_UNKNOWN, f"the session has {size} bytes, more than max_session_bytes"
-            )
+        if claim is not None and claim.forget_at < now:
+            claim = None
+        refusal = refusal_of_claim(command, None if claim is None else claim.standing(), now)
+        if claim is None or claim.value is None or refusal is not None:
+            return refusal or ClaimRefused(Reason.SESSION_EXPIRED)
         if claim.nonce != command.nonce:
             claim.number, claim.owner, claim.nonce = claim.number + 1, command.owner, command.nonce
             claim.claimed = now

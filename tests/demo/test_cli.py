@@ -167,7 +167,7 @@ def test_without_the_extra_the_command_says_what_to_install(
     hide(missing, monkeypatch)
     with pytest.raises(SystemExit) as exit_:
         cli.main()
-    assert "pip install 'socketio-recovery[demo]'" in str(exit_.value)
+    assert "pip install 'socketio-recovery[inspect,demo]'" in str(exit_.value)
     assert missing in str(exit_.value)
 
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recovery.core.audience import is_addressed
+from recovery.core.audience import is_addressed, why_not_addressed
 from recovery.core.membership import Membership
 from recovery.records import Audience, Sid
 from tests.properties.histories import ROOMS, SID, Own, audiences, is_due, rooms_at
@@ -27,3 +27,6 @@ def test_a_packet_is_judged_at_its_own_offset(
     inside = rooms_at(nothing_else, place, start=start, own=changes)  # type: ignore[arg-type]  # places without an entry
 
     assert is_addressed(audience, membership, at(place)) == (place > start and is_due(audience, inside))
+    assert (why_not_addressed(audience, membership, at(place)) is None) == is_addressed(
+        audience, membership, at(place)
+    )
