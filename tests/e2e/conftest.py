@@ -48,11 +48,16 @@ CORE_IN_COLOURS = [
     Topology("valkey", 2, "gevent-websocket"),
     Topology("valkey", 2, "eventlet"),
 ]
+SERVERS = ("asyncio", "threading", "gevent")
+MATRIX = [Topology("valkey", 2, server) for server in SERVERS]
+CORE_MATRIX = [Topology(*store, server) for store in (("memory", 1), ("redis70", 2)) for server in SERVERS]
+WHOLE_MATRIX = [*MATRIX, *CORE_MATRIX, *(Topology("redis62", 2, server) for server in SERVERS)]
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "core: runs on every kind of server, not only on memory and Valkey")
     config.addinivalue_line("markers", "colours: runs on synchronous servers, too")
+    config.addinivalue_line("markers", "matrix: runs with every server on Valkey; E2E_MATRIX=all adds stores")
     config.addinivalue_line(
         "markers", "topologies(*names): runs in these topologies only, such as 'valkey-2'"
     )
@@ -66,6 +71,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     every, core = EVERYWHERE, CORE_ONLY
     if metafunc.definition.get_closest_marker("colours"):
         every, core = EVERYWHERE + IN_COLOURS, CORE_ONLY + CORE_IN_COLOURS
+    if metafunc.definition.get_closest_marker("matrix"):
+        every, core = MATRIX, CORE_MATRIX
+        if os.environ.get("E2E_MATRIX") == "all":
+            every, core = WHOLE_MATRIX, []
     chosen = every + (core if is_core else [])
     if only is not None:
         names = {

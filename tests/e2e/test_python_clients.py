@@ -115,6 +115,7 @@ async def test_stock_python_clients_see_no_extra_argument(
     assert all(item.offset is not None for item in javascript.received())
 
 
+@pytest.mark.colours
 @pytest.mark.topologies("memory-1", "valkey-2")
 async def test_stock_python_clients_answer_and_use_rooms(cluster: Cluster, python_client: Stock) -> None:
     await python_client.open(cluster, ["websocket"])
@@ -127,7 +128,9 @@ async def test_stock_python_clients_answer_and_use_rooms(cluster: Cluster, pytho
     await async_wait_until(lambda: _counted(python_client, 2))
     await cluster.first.emit("one", 3, to="red", ignore_queue=True)
     await async_wait_until(lambda: _counted(python_client, 3))
-    assert python_client.seen == [1, 2, 3]
+    await cluster.last.emit("none", to="red")
+    await async_wait_until(lambda: _counted(python_client, 4))
+    assert python_client.seen == [1, 2, 3, "none"]
 
 
 @pytest.mark.topologies("memory-1")

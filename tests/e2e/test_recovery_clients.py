@@ -12,11 +12,12 @@ import pytest
 import pytest_asyncio
 
 from adapter.client_state import ClientRecovery
-from tests.clients.drivers import COLOURS, Driver, driving, quiet_engineio
+from tests.clients.drivers import COLOURS, driving, quiet_engineio
 from tests.e2e import steps
-from tests.e2e.checker import Label, Seen, Sent, check, explain
+from tests.e2e.checker import Label
 from tests.e2e.cluster import ROOT, Cluster, real_time_passes
 from tests.e2e.conftest import OpenCluster
+from tests.e2e.visitors import Programme, PythonVisitor, visiting
 from tests.faults.proxy import Proxy
 
 FRESH, RECOVERED = ClientRecovery(), ClientRecovery(recovered=True)
@@ -37,49 +38,18 @@ def colour(request: pytest.FixtureRequest) -> str:
     return chosen
 
 
-class Visitor:
-    """A client that reaches the servers through a network of its own, which a test can cut."""
-
-    def __init__(self, driver: Driver, network: Proxy, cluster: Cluster) -> None:
-        self.driver = driver
-        self.network = network
-        self._cluster = cluster
-        self._marks = 0
-
-    @property
-    def sid(self) -> str:
-        sid: str = self.driver.client.get_sid()
-        return sid
-
-    async def come(self, **options: Any) -> None:
-        """Connect for the first time."""
-        self.driver.listen("connect", "n", "settle")
-        await self.driver.connect(self.network.url, socketio_path=self._cluster.first.path, **options)
-
-    async def come_back(self, *, to_last: bool = True) -> None:
-        """Lose the connection, and be back, by itself."""
-        before = len(self.driver.got("connect"))
-        self.network.redirect((self._cluster.last if to_last else self._cluster.first).url)
-        await self.driver.until_got("connect", before + 1)
-
-    async def settle(self, namespace: str = "/") -> None:
-        """Wait until it has everything that was emitted so far."""
-        self._marks += 1
-        sid = self.driver.client.get_sid(namespace)
-        await self._cluster.last.emit("settle", self._marks, to=sid, namespace=namespace)
-        await self.driver.until(lambda: self._marks in self.driver.got("settle", namespace))
-
-
 @pytest_asyncio.fixture(loop_scope="session")
 async def stack() -> AsyncIterator[AsyncExitStack]:
     async with AsyncExitStack() as opened:
         yield opened
 
 
-async def _visitor(stack: AsyncExitStack, cluster: Cluster, colour: str, **options: Any) -> Visitor:
-    network = await stack.enter_async_context(Proxy(cluster.first.url))
-    driver = await stack.enter_async_context(driving(colour, **options))
-    return Visitor(driver, network, cluster)
+async def _visitor(
+    stack: AsyncExitStack, cluster: Cluster, colour: str, name: str = "ann", **options: Any
+) -> PythonVisitor:
+    visitor = await stack.enter_async_context(visiting(colour, cluster, name, **options))
+    assert isinstance(visitor, PythonVisitor)
+    return visitor
 
 
 @pytest.mark.core
@@ -99,7 +69,7 @@ async def test_a_client_that_comes_back_misses_nothing(
     for number in (2, 3):
         await cluster.first.emit("n", {"number": number, "blob": b"\x01"}, to="red")
     await visitor.network.forward()
-    await visitor.come_back()
+    await visitor.come_back(cluster.last)
     await cluster.last.emit("n", 4, to=sid)
     await visitor.driver.until_got("n", 4)
     assert visitor.driver.got("n") == [1, *({"number": n, "blob": b"\x01"} for n in (2, 3)), 4]
@@ -112,30 +82,22 @@ async def test_a_client_that_comes_back_misses_nothing(
 
 @pytest.mark.topologies("memory-1", "valkey-2")
 async def test_ten_times_in_a_row_under_traffic(cluster: Cluster, stack: AsyncExitStack) -> None:
-    visitors = {colour: await _visitor(stack, cluster, colour) for colour in COLOURS}
-    for visitor in visitors.values():
+    visitors = [await _visitor(stack, cluster, colour, colour) for colour in COLOURS]
+    for visitor in visitors:
         await visitor.come()
     for number, server in enumerate(cluster.servers):
         await server.flood(f"server-{number}", batch=1 + 3 * number, interval=0.005)
     dice = random.Random(1)
     for turn in range(10):
         await asyncio.sleep(dice.uniform(0, 0.2))
-        await asyncio.gather(*(visitor.come_back(to_last=turn % 2 == 0) for visitor in visitors.values()))
-    counts = [await server.stop_flood(f"server-{n}") for n, server in enumerate(cluster.servers)]
-    for visitor in visitors.values():
-        await visitor.settle()
-    everybody = frozenset(visitors)
-    sent = [
-        Sent(Label(f"server-{producer}", number), everybody)
-        for producer, count in enumerate(counts)
-        for number in range(1, count + 1)
-    ]
-    seen = {
-        name: [Seen(Label(*label)) for label in visitor.driver.got("n")] for name, visitor in visitors.items()
-    }
-    findings = check(sent, seen)
-    assert not findings, explain(findings)
-    for visitor in visitors.values():
+        server = cluster.last if turn % 2 == 0 else cluster.first
+        await asyncio.gather(*(visitor.come_back(server) for visitor in visitors))
+    programme = Programme()
+    for producer, server in enumerate(cluster.servers):
+        for number in range(1, await server.stop_flood(f"server-{producer}") + 1):
+            programme.add(Label(f"server-{producer}", number), *visitors)
+    await programme.check(*visitors)
+    for visitor in visitors:
         assert visitor.driver.got("connect")[1:11] == [RECOVERED] * 10
 
 
@@ -154,7 +116,7 @@ async def test_namespaces_and_serializers(
     await cluster.first.emit("n", {"b": b"\x01"}, namespace="/chat")
     await cluster.first.emit("n", "two")
     await visitor.network.forward()
-    await visitor.come_back()
+    await visitor.come_back(cluster.last)
     await visitor.driver.until_got("connect", 2, "/chat")
     await visitor.settle()
     await visitor.settle("/chat")

@@ -13,7 +13,14 @@ from tests.versions.environments import ROOT, run_python
 
 _SUITE_SECONDS = 300  # 30 on two cores that have nothing else to do; 90 on busy ones
 _SUITES = {
-    "seams": ["tests/unit/test_seams.py", "tests/unit/test_releases.py"],
+    "seams": [
+        "tests/unit/test_seams.py",
+        "tests/unit/test_sync_seams.py",
+        "tests/unit/test_releases.py",
+        "tests/clients/test_client_seams.py",
+        # the asyncio client of 5.13 gives a recent aiohttp an argument of before
+        *("-W", "ignore:parameter 'timeout' of type 'float':DeprecationWarning"),
+    ],
     "interleavings": ["tests/interleavings"],
     "synchronous": ["tests/sync/test_manager.py", "tests/sync/test_releases_alike.py"],
     "end-to-end": [
