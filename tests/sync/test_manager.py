@@ -298,20 +298,6 @@ def test_a_handler_may_shut_the_server_down() -> None:
         assert done.wait(10)
 
 
-def test_a_disconnect_handler_that_does_not_end_holds_up_no_close() -> None:
-    gate = threading.Event()
-    with open_server(publish_timeout=0.2) as server:
-        server.sio.on("disconnect", lambda *_: gate.wait(60))
-        for _ in range(4):
-            server.client()
-        closing = threading.Thread(target=server.manager.close)
-        closing.start()
-        closing.join(20)
-        is_closed = not closing.is_alive()
-        gate.set()
-        assert is_closed
-
-
 def test_an_interrupt_in_a_handler_leaves_the_server_as_it_was() -> None:
     class InterruptedHandler(BaseException):
         """Like a timeout of gevent."""
