@@ -33,7 +33,7 @@ from adapter.seams import EioPacket
 from recovery.core.connection import Phase
 from recovery.core.decision import Presented, read_auth
 from recovery.driver import run_async
-from recovery.errors import EncodingError, SaveError, StoreUnavailableError
+from recovery.errors import EncodingError, PublishError, SaveError, StoreUnavailableError
 from recovery.flows.admission import Newcomer, admit, admit_without_store
 from recovery.reasons import Reason
 from recovery.records import HolderState, Namespace, Pid, Sid
@@ -301,7 +301,16 @@ class Gate:
         if connection.phase is not Phase.LIVE or not seams.is_open(self._server, connection.transport):
             await self._see_out(client)
         elif client.doomed:
-            await self._host.call(self._server.disconnect, connection.sid, connection.namespace)
+            await self._disconnect_quietly(client)
+
+    async def _disconnect_quietly(self, client: Client) -> None:
+        """Disconnect a client as the application has asked before, and can be told no more of a failure."""
+        sid, namespace = client.connection.sid, client.connection.namespace
+        try:
+            await self._host.call(self._server.disconnect, sid, namespace)
+        except PublishError as exc:  # its transport was closed all the same
+            said = {"event": "save.failed", "sid": sid}
+            logger.warning("session of %s is not ended: %s", sid, exc, extra=said)
 
     async def _let_in(self, client: Client, packet: Any) -> None:
         """Save, look at the transport, send CONNECT and go live."""

@@ -76,7 +76,7 @@ class Attempt:
         answered_at: time of its acceptance; None if it was not.
         left_at: when the client left the connection that it had before; None if it had none.
         reason: why it was not recovered.
-        was_ended: somebody had tried to end the session.
+        ended_at: when somebody had last tried to end the session; None if nobody had.
         knew: the server knew of lost writes that nobody had been told of.
     """
 
@@ -90,7 +90,7 @@ class Attempt:
     left_at: float | None = None
     recovered: bool = False
     reason: Reason | None = None
-    was_ended: bool = False
+    ended_at: float | None = None
     knew: bool = False
 
 
@@ -264,11 +264,13 @@ class Recorder:
         attempt.reason = None if outcome is None else outcome.reason
         session = self._sessions.get(client.name)
         self._accepted.add(connection)
-        attempt.was_ended = session is not None and session.ended_at is not None
+        attempt.ended_at = None if session is None else session.ended_at
         if not recovered:
             session = self._sessions[client.name] = self._by_sid[client.sid] = _Session(client.name)
         self._ends.accepted(client.sid, client.pid, server)
-        came_before_the_end = recovered and attempt.was_ended and not self._came_late(client, attempt)
+        came_before_the_end = (
+            recovered and attempt.ended_at is not None and not self._came_late(client, attempt)
+        )
         self.history.add(
             Accepted(
                 client.name,

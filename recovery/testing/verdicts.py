@@ -72,7 +72,8 @@ class _Judge:
                 )
             case Reason.SESSION_UNKNOWN:
                 return (
-                    self._window_passed(attempt, answered, times=1 if attempt.was_ended else 2)
+                    self._window_passed(attempt, answered, times=2)
+                    or self._is_forgotten(attempt, answered)
                     or self._lost_writes(answered)
                     or self._has_rival(attempt, answered)
                 )
@@ -95,7 +96,7 @@ class _Judge:
             case Reason.REPLAY_TOO_LARGE:
                 return min(self._settings.max_replay, self._settings.log_max_entries) < 1000
             case Reason.DISCONNECTED:
-                return attempt.was_ended
+                return attempt.ended_at is not None
             case _:
                 return False
 
@@ -106,6 +107,12 @@ class _Judge:
         if self._faults.store_time(left, answered) >= window - self._notice:
             return True
         return self._faults.longest(FaultKind.STORE, left - window, answered) >= window - self._notice
+
+    def _is_forgotten(self, attempt: Attempt, answered: float) -> bool:
+        """Whether the end of the session is a window ago: it is known to have ended for no longer."""
+        window = self._settings.max_disconnection_duration
+        ended_at = attempt.ended_at
+        return ended_at is not None and self._faults.store_time(ended_at, answered) >= window - self._notice
 
     def _was_set_back(self, attempt: Attempt, answered: float) -> bool:
         """Whether a window has passed since the last write that a failover left.

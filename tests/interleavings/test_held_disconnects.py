@@ -226,3 +226,18 @@ async def test_a_ban_that_the_store_does_not_confirm_raises_and_its_client_is_cl
     handler.leave.set()
     await until(lambda: client.ended)
     assert await _nobody_recovers(world, server, client.pid) is Reason.DISCONNECTED
+
+
+async def test_a_store_that_is_away_when_the_handler_of_a_banned_client_returns_is_no_error_of_that_handler(
+    world: World,
+) -> None:
+    """Found by the simulation, seed 57010: the second try to end the session raised where nobody listens."""
+    server = world.server(publish_timeout=0.05)
+    client, handler = await _back_and_held(world, server)
+    await server.sio.disconnect(client.sid)
+    failures = [server.store.fail(SaveSession), server.store.fail(Append)]
+    handler.leave.set()
+    await until(lambda: server.clients.find("/", client.sid) is None)  # its transport was closed
+    for failure in failures:
+        failure.clear()
+    assert await _nobody_recovers(world, server, client.pid) is Reason.DISCONNECTED
