@@ -309,8 +309,7 @@ class Gate:
         try:
             await self._host.call(self._server.disconnect, sid, namespace)
         except PublishError as exc:  # its transport was closed all the same
-            said = {"event": "save.failed", "sid": sid}
-            logger.warning("session of %s is not ended: %s", sid, exc, extra=said)
+            logger.warning("session of %s is not ended: %s", sid, exc, extra={"event": "save.failed"})
 
     async def _let_in(self, client: Client, packet: Any) -> None:
         """Save, look at the transport, send CONNECT and go live."""
