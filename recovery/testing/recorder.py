@@ -268,9 +268,8 @@ class Recorder:
         if not recovered:
             session = self._sessions[client.name] = self._by_sid[client.sid] = _Session(client.name)
         self._ends.accepted(client.sid, client.pid, server)
-        came_before_the_end = (
-            recovered and attempt.ended_at is not None and not self._came_late(client, attempt)
-        )
+        ended_at = attempt.ended_at  # or the end came while this CONNECT was being answered
+        came_before_the_end = recovered and ended_at is not None and attempt.asked_at <= ended_at
         self.history.add(
             Accepted(
                 client.name,
@@ -282,11 +281,6 @@ class Recorder:
                 by=self.end,
             )
         )
-
-    def _came_late(self, client: SimulatedClient, attempt: Attempt) -> bool:
-        """Whether a client sent CONNECT after all had been done that ends its session."""
-        ended_at = self._sessions[client.name].ended_at
-        return ended_at is not None and ended_at < attempt.asked_at
 
     def received(
         self, client: SimulatedClient, connection: int, args: list[Any], offset: str | None, *, heard: bool

@@ -72,7 +72,7 @@ class _Judge:
                 )
             case Reason.SESSION_UNKNOWN:
                 return (
-                    self._window_passed(attempt, answered, times=2)
+                    self._window_passed(attempt, answered, times=2 if attempt.ended_at is None else 1)
                     or self._is_forgotten(attempt, answered)
                     or self._lost_writes(answered)
                     or self._has_rival(attempt, answered)
