@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, Unpack
 
 from adapter.expiry import ExpiredHandler
+from adapter.figures import Sample, Source, flattened
 from adapter.gate import Gate, Identity, Predicate
 from adapter.hosts import AsyncHost
 from adapter.operations import Choices, Operations
@@ -15,6 +16,7 @@ from adapter.peers import can_use_offsets
 from adapter.process import Process
 from adapter.releases import AsyncManager
 from recovery.commands import AsyncStore
+from recovery.core.health import MAX_LAG, Health
 from recovery.entries import JsonModule
 from recovery.errors import ConfigurationError
 from recovery.records import Recovery, Room
@@ -224,6 +226,40 @@ class AsyncRecoveryManager(AsyncManager):
         is missing. The log says the frequent ones now and then.
         """
         return self._operations.counters()
+
+    def start(self) -> None:
+        """Begin to read the stream now, and not with the first client or emit. Harmless when repeated.
+
+        Does not wait: `health` tells when it is done. You must call it in the server's event loop.
+        """
+        self._operations.start()
+
+    def health(self, *, max_lag: float = MAX_LAG) -> Health:
+        """Tell whether clients should be sent to this process; from any thread, without asking the store.
+
+        Args:
+            max_lag: seconds that the reader may be behind, or the store silent.
+
+        Example::
+
+            @app.get("/ready")
+            async def ready(response: Response) -> list[str]:
+                health = manager.health()
+                response.status_code = 200 if health else 503
+                return [str(reason) for reason in health.reasons]
+        """
+        return self._operations.health(max_lag=max_lag)
+
+    def metrics(self) -> tuple[Sample, ...]:
+        """Return all metrics of this process as plain numbers; from any thread, without asking the store.
+
+        For Prometheus, see `adapter.metrics.RecoveryCollector`.
+        """
+        return tuple(flattened(self.figures()))
+
+    def figures(self) -> Source:
+        """Where `metrics` are read."""
+        return self._operations.figures()
 
     async def close(self) -> None:
         """Close all connections, write what is left to write, and end all tasks. Harmless when repeated.

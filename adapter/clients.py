@@ -12,7 +12,7 @@ from adapter.seams import EioPacket
 from recovery.core.connection import Connection, Phase
 from recovery.records import Namespace, Sid
 
-__all__ = ["Client", "Clients"]
+__all__ = ["Client", "Clients", "EioConnection"]
 
 EioConnection = Connection[EioPacket]
 

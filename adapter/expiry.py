@@ -91,5 +91,7 @@ class Expiry:
             await self._host.call(self._handler, session)
         except Exception:
             logger.exception("session_expired failed", extra={"event": "handler.failed", "sid": session.sid})
+            self._runtime.meters.expired["raised"] += 1
             return False
+        self._runtime.meters.expired["returned"] += 1
         return True

@@ -17,14 +17,14 @@ import asyncio
 import hashlib
 import logging
 import secrets
-from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 from weakref import WeakSet
 
 from adapter import seams
-from adapter.clients import Client, Clients
+from adapter.attempts import Attempts
+from adapter.clients import Client, Clients, EioConnection
 from adapter.flask_sessions import FlaskSessions
 from adapter.guesses import Guesses
 from adapter.handlers import handling
@@ -53,14 +53,14 @@ class Gate:
     """Lets clients of one server in, and notes when their transports close.
 
     Attributes:
-        outcomes: how many clients that asked for recovery got it ("recovered"), or why not.
+        attempts: what became of those that asked for recovery.
         guesses: transports that present pids in vain.
         flask: sessions of Flask-SocketIO.
     """
 
     def __init__(self, process: Process, *, identity: Identity | None, wants_offsets: Predicate) -> None:
         server = process.server
-        self.outcomes: Counter[str] = Counter()
+        self.attempts = Attempts(process)
         self._process = process
         self._host = process.host
         self._server = server
@@ -82,7 +82,6 @@ class Gate:
 
     def renew(self) -> None:
         """In a forked child: nobody is here."""
-        self.outcomes.clear()
         self.guesses = Guesses()
         self._connecting.clear()
         self._admitted.clear()
@@ -139,9 +138,7 @@ class Gate:
         """The application refused a client; a recovered session can be claimed again until its deadline."""
         connection = client.connection
         self._process.runtime.dispatcher.end(connection)
-        if connection.recovery.recovered:
-            self.outcomes["recovered"] -= 1
-            self.outcomes[Reason.REFUSED.value] += 1
+        self.attempts.note_refusal(connection)
         self._process.sessions.save_later(client, HolderState.AWAY)
         logger.info(
             "the application refused %s",
@@ -218,24 +215,22 @@ class Gate:
         socket = seams.socket_of(self._server, eio_sid)
         presented = self.guesses.admit(socket, presented)
         newcomer = await self._newcomer(eio_sid, namespace, presented, environ, auth)
+        connection = await self.attempts.watch(newcomer, self._connection_of(newcomer))
+        self.guesses.note(socket, presented, connection.recovery)
+        client = self._clients.add(connection)
+        environ[_ENVIRON_KEY] = connection.recovery
+        self._watch_heartbeat(eio_sid)
+        return client
+
+    async def _connection_of(self, newcomer: Newcomer[EioPacket]) -> EioConnection:
         runtime = self._process.runtime
         try:
             await runtime.start()
         except StoreUnavailableError as exc:
             logger.warning("no recovery: %s", exc, extra={"event": "recover.failed"})
-            connection = admit_without_store(newcomer, runtime.dispatcher)
-        else:
-            flow = admit(newcomer, runtime.dispatcher, runtime.drafts, self._process.settings)
-            connection = await run_async(flow, runtime.perform)
-        self.guesses.note(socket, presented, connection.recovery)
-        client = self._clients.add(connection)
-        environ[_ENVIRON_KEY] = connection.recovery
-        if connection.recovery.recovered:
-            self.outcomes["recovered"] += 1
-        elif connection.recovery.reason is not None:
-            self.outcomes[connection.recovery.reason.value] += 1
-        self._watch_heartbeat(eio_sid)
-        return client
+            return admit_without_store(newcomer, runtime.dispatcher)
+        flow = admit(newcomer, runtime.dispatcher, runtime.drafts, self._process.settings)
+        return await run_async(flow, runtime.perform)
 
     async def _newcomer(
         self, eio_sid: str, namespace: Namespace, presented: Presented, environ: Mapping[str, Any], auth: Any
@@ -295,9 +290,9 @@ class Gate:
             return  # refused, or disconnected meanwhile
         if client.held and seams.is_pretended(self._server, connection.transport):
             connection.connect_sent = True  # a test client got it in a way that does not come by here
-            connection.go_live()
+            self.attempts.go_live(connection)
         if client.held and connection.connect_sent and await self._save_first(client) and client.held:
-            connection.go_live()
+            self.attempts.go_live(connection)
         if connection.phase is not Phase.LIVE or not seams.is_open(self._server, connection.transport):
             await self._see_out(client)
         elif client.doomed:
@@ -333,7 +328,7 @@ class Gate:
             connection.connect_sent = True
             self._host.accepted(connection.sid, connection.namespace)
             if asked:
-                connection.go_live()
+                self.attempts.go_live(connection)
 
     async def _save_first(self, client: Client) -> bool:
         """Make the session durable, unless it has ended; False if it is somebody else's now.

@@ -13,6 +13,7 @@ from typing import Any, Unpack
 
 from adapter import seams
 from adapter.expiry import ExpiredHandler
+from adapter.figures import Sample, Source, flattened
 from adapter.flask_queue import refuse_replacement
 from adapter.gate import Identity, Predicate
 from adapter.handlers import missed
@@ -22,6 +23,7 @@ from adapter.portal import Portal, PortalClosedError
 from adapter.sync_host import SyncHost
 from adapter.tables import LockedTables
 from recovery.commands import AsyncStore
+from recovery.core.health import MAX_LAG, Health, Trouble
 from recovery.entries import JsonModule
 from recovery.errors import ConfigurationError, PublishError
 from recovery.records import Recovery, Room
@@ -244,6 +246,34 @@ class RecoveryManager(LockedTables):
         See `AsyncRecoveryManager.counters`.
         """
         return self._operations.counters()
+
+    def start(self) -> None:
+        """Begin to read the stream now, and not with the first client or emit. Harmless when repeated.
+
+        Does not wait: `health` tells when it is done. In a forked child it has to be called once more.
+        """
+        with contextlib.suppress(PortalClosedError):
+            self._portal.post(self._operations.start)
+
+    def health(self, *, max_lag: float = MAX_LAG) -> Health:
+        """Tell whether clients should be sent to this process; see `AsyncRecoveryManager.health`.
+
+        Args:
+            max_lag: seconds that the reader may be behind, or the store silent.
+        """
+        health = self._operations.health(max_lag=max_lag)
+        return Health((Trouble.CLOSED,), health.lag) if self._closing.locked() else health
+
+    def metrics(self) -> tuple[Sample, ...]:
+        """Return all metrics of this process as plain numbers; from any thread, without asking the store.
+
+        For Prometheus, see `adapter.metrics.RecoveryCollector`.
+        """
+        return tuple(flattened(self.figures()))
+
+    def figures(self) -> Source:
+        """Where `metrics` are read."""
+        return self._operations.figures()
 
     def close(self) -> None:
         """Close all connections, write what is left to write, and end all threads. Harmless when repeated.

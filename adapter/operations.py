@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 
 from adapter import seams
@@ -18,6 +19,7 @@ from adapter.clients import Client
 from adapter.effects import Effects
 from adapter.emits import arguments_of, audience_of
 from adapter.expiry import ExpiredHandler
+from adapter.figures import Source
 from adapter.gate import Gate, Identity, Predicate
 from adapter.handlers import is_another
 from adapter.hosts import Host
@@ -25,6 +27,7 @@ from adapter.process import Process
 from adapter.user_sessions import UserSessions
 from recovery.commands import AsyncStore
 from recovery.core.connection import Phase
+from recovery.core.health import MAX_LAG, Health, judge
 from recovery.core.packets import AckRequest
 from recovery.entries import JsonModule, Kind
 from recovery.errors import ConfigurationError, EncodingError, PublishError
@@ -277,13 +280,33 @@ class Operations:
 
     def outcomes(self) -> Mapping[str, int]:
         """How many clients got recovery, or why not; from any thread."""
-        counted = {} if self.gate is None else dict(self.gate.outcomes)
-        return {outcome: count for outcome, count in counted.items() if count > 0}
+        return dict(self.process.meters.recoveries)
 
     def counters(self) -> Mapping[str, int]:
         """How often this process has met what operators should know of; from any thread."""
         refused = 0 if self.gate is None else self.gate.guesses.refused
         return {**self.process.counts(), **({"recover.guessing": refused} if refused else {})}
+
+    def start(self) -> None:
+        """Begin to read the stream, if this is a server; does not wait."""
+        if self._host.server is not None:
+            self.process.runtime.begin()
+
+    def health(self, *, max_lag: float) -> Health:
+        """Judge whether this process can do its part; from any thread."""
+        return judge(
+            self.process.meters,
+            reads=self._host.server is not None,
+            closed=self.process.closed,
+            now=monotonic(),
+            patience=self._settings.block_time,
+            max_lag=max_lag,
+        )
+
+    def figures(self) -> Source:
+        """Where the figures of this process are read; from any thread."""
+        guesses = 0 if self.gate is None else self.gate.guesses.refused
+        return Source(self.process, guesses, self.health(max_lag=MAX_LAG))
 
     async def close(self) -> None:
         """Close all connections, write what is left to write, and end all tasks. Harmless when repeated."""

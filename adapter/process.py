@@ -23,6 +23,7 @@ from adapter.sessions import Sessions
 from recovery.aio.runtime import FrontEnd, Runtime
 from recovery.commands import AsyncStore
 from recovery.core.connection import Phase
+from recovery.core.meters import Meters
 from recovery.core.saving import KEPT_MS
 from recovery.entries import JsonModule
 from recovery.errors import EncodingError, PublishError, StoreUnavailableError
@@ -57,6 +58,7 @@ class Process:
         lost: told of a client whose session another server has taken.
         session_expired: the application's handler, or None.
         closed: `close` was called; nobody may get in any more.
+        meters: what it counts.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class Process:
         self.requests = Requests(self.host)
         self.background = Background()
         self.closed = False
+        self.meters = Meters()
         self._runtime: Runtime[EioPacket] | None = None
         self._sessions: Sessions | None = None
         self._checkpoints: asyncio.Task[Any] | None = None
@@ -101,10 +104,16 @@ class Process:
                 EioFrames(packet_class, self._ack_id),
                 self.front_end,
                 retention_ms=self.retention_ms,
+                meters=self.meters,
             )
             if self.server is not None and self.session_expired is not None:
                 expiry = Expiry(self._runtime, self.background, self.host, self.session_expired, self._terms)
                 self._expiry = self.background.start(expiry.watch())
+        return self._runtime
+
+    @property
+    def begun(self) -> Runtime[EioPacket] | None:
+        """The connection to the stream, if it was needed yet; in any thread."""
         return self._runtime
 
     @property

@@ -50,6 +50,9 @@ class Publisher:
         timeout: seconds after which an unconfirmed entry fails.
         max_waiting_bytes: bytes of memory that unconfirmed entries may take.
         on_appended: told of every batch that was stored, before its emitters are.
+
+    Attributes:
+        waiting_bytes: of memory that unconfirmed entries take now.
     """
 
     def __init__(
@@ -73,7 +76,7 @@ class Publisher:
         self._max_waiting_bytes = max_waiting_bytes
         self._on_appended = on_appended
         self._waiting: deque[_Emit] = deque()
-        self._waiting_bytes = 0
+        self.waiting_bytes = 0
         self._sequence = 1
         self._flusher = Flusher(self._flush, "recovery.publisher")
 
@@ -85,13 +88,13 @@ class Publisher:
         """
         loop = asyncio.get_running_loop()
         emit = _Emit(draft, loop.create_future(), draft.size() + _COST, loop.time())
-        if self._waiting_bytes + emit.size > self._max_waiting_bytes:
+        if self.waiting_bytes + emit.size > self._max_waiting_bytes:
             raise PublishError(
-                f"the packet was not stored: {self._waiting_bytes} bytes wait for the store already"
+                f"the packet was not stored: {self.waiting_bytes} bytes wait for the store already"
                 f" (max_waiting_bytes is {self._max_waiting_bytes})",
                 maybe_stored=False,
             )
-        self._waiting_bytes += emit.size
+        self.waiting_bytes += emit.size
         self._waiting.append(emit)
         self._flusher.start()
         return await emit.confirmed
@@ -106,7 +109,7 @@ class Publisher:
             try:
                 await self._append_in_time(batch)
             finally:
-                self._waiting_bytes -= sum(emit.size for emit in batch)
+                self.waiting_bytes -= sum(emit.size for emit in batch)
 
     async def _append_in_time(self, batch: list[_Emit]) -> None:
         """Append what has not waited too long for its turn; the rest certainly was not stored."""

@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from math import inf
+from time import monotonic
 from typing import Any, Generic, Protocol, TypeVar
 
 from recovery.aio.publisher import Publisher
@@ -31,6 +32,7 @@ from recovery.commands import (
 from recovery.core.control import Release
 from recovery.core.dispatcher import Dispatcher
 from recovery.core.effects import Effect
+from recovery.core.meters import Meters
 from recovery.core.packets import FrameCodec
 from recovery.core.replay_log import ReplayLog
 from recovery.core.tally import Tally
@@ -92,6 +94,7 @@ class Runtime(Generic[F]):
         sessions: writes saved sessions.
         drafts: makes entries.
         tally: counts what operators should know of, by log event.
+        meters: count everything else; times in them are `time.monotonic`'s, so that any thread may compare.
         positions: who waits for a place in the stream.
         releases: who waits for another server to let go of a client.
     """
@@ -105,13 +108,15 @@ class Runtime(Generic[F]):
         front_end: FrontEnd[F] | None,
         *,
         retention_ms: Callable[[], int],
+        meters: Meters | None = None,
     ) -> None:
         self.server = ServerId(secrets.token_hex(8))
         self.tally = Tally()
+        self.meters = Meters() if meters is None else meters
         self.positions = Positions()
         self.releases = Releases()
         self.drafts = Drafts(self.server, codec, settings.max_packet_bytes)
-        self.sessions = SessionWriter(store, timeout=settings.publish_timeout)
+        self.sessions = SessionWriter(store, timeout=settings.publish_timeout, meters=self.meters)
         log: ReplayLog[F] = ReplayLog(
             Offset(0, 0), max_entries=settings.log_max_entries, max_bytes=settings.log_max_bytes
         )
@@ -122,6 +127,7 @@ class Runtime(Generic[F]):
             frames,
             max_client_buffer=settings.max_client_buffer,
             max_packet_bytes=settings.max_packet_bytes,
+            meters=self.meters,
         )
         self._store = store
         self._settings = settings
@@ -150,6 +156,16 @@ class Runtime(Generic[F]):
         """Identity of the stream, as far as this server has read."""
         return self.dispatcher.epoch
 
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes of memory that unconfirmed entries take."""
+        return self._publisher.waiting_bytes
+
+    def begin(self) -> None:
+        """Begin to read, and do not wait. May be called often."""
+        if self._reader is None and not self._closed:
+            self._reader = asyncio.create_task(self._run(), name="recovery.reader")
+
     async def start(self) -> None:
         """Begin to read, and return when the position is known. May be called often.
 
@@ -160,8 +176,7 @@ class Runtime(Generic[F]):
         """
         if self._opened.done():
             return
-        if self._reader is None:
-            self._reader = asyncio.create_task(self._run(), name="recovery.reader")
+        self.begin()
         try:
             async with asyncio.timeout(self._settings.publish_timeout):
                 await asyncio.shield(self._opened)
@@ -174,7 +189,7 @@ class Runtime(Generic[F]):
         """Append an entry; raises `PublishError`."""
         if self._closed:
             raise PublishError("the packet was not stored: this server was closed", maybe_stored=False)
-        return await self._publisher.publish(draft)
+        return await self._insist_on(draft)
 
     async def passed(self, offset: Offset, patience: float) -> bool:
         """Wait until everything up to an offset is dispatched; False after `patience` seconds."""
@@ -206,6 +221,7 @@ class Runtime(Generic[F]):
                     await self._open()
                 batch = await run_async(self._next_batch(doubtful=doubtful), self.perform)
             except StoreError as exc:
+                self.meters.reader.failing = True
                 if self._is_news("reader.failed"):
                     logger.warning("cannot read the stream: %s", exc, extra={"event": "reader.failed"})
                 proven = -inf
@@ -218,6 +234,7 @@ class Runtime(Generic[F]):
                 self._take(batch)
             except Exception:  # a defect, and no reason to leave all clients without packets
                 logger.exception("entries were not taken as they should", extra={"event": "reader.defect"})
+            self._note_progress(batch)
             await asyncio.sleep(0)  # let others run even if the store never makes us wait
 
     async def _open(self) -> None:
@@ -268,6 +285,10 @@ class Runtime(Generic[F]):
             self._front_end.interrupt()
         self.dispatcher.skip_to(stream.last, stream.epoch)
 
+    def _note_progress(self, batch: Batch) -> None:
+        position = self.dispatcher.position
+        self.meters.reader.note(len(batch.entries), position, batch.stream, now=monotonic())
+
     def _say_skips_again(self) -> None:
         now = asyncio.get_running_loop().time()
         if now - self._skips_said >= _SKIPS_SAID_EVERY:
@@ -275,6 +296,7 @@ class Runtime(Generic[F]):
             self.dispatcher.skips.restart()
 
     def _appended(self, appended: Appended) -> None:
+        self.meters.note_appended(len(appended.offsets))
         self.dispatcher.published = max(self.dispatcher.published, appended.offsets[-1])
         if appended.cut_into_window and self._is_news("stream.cut"):
             logger.warning(
@@ -308,7 +330,12 @@ class Runtime(Generic[F]):
 
     async def _append(self, command: Append) -> Appended:
         """Append to a stream that has all that this server knows by now; it may be an attempt of many."""
-        return await self._store.execute(replace(command, known=self.dispatcher.edge))
+        self.meters.note_append(command.sequence)
+        try:
+            return await self._store.execute(replace(command, known=self.dispatcher.edge))
+        except StoreUnavailableError:
+            self.meters.unanswered = monotonic()
+            raise
 
     async def _claim(self, step: Claim) -> Claimed | ClaimRefused:
         known = sorted({self.dispatcher.position, self.dispatcher.edge})
@@ -324,7 +351,14 @@ class Runtime(Generic[F]):
         return claimed
 
     async def _publish(self, step: Publish) -> Offset:
-        return await self._publisher.publish(step.draft)
+        return await self._insist_on(step.draft)
+
+    async def _insist_on(self, draft: Draft) -> Offset:
+        try:
+            return await self._publisher.publish(draft)
+        except PublishError:
+            self.meters.publish_failures += 1
+            raise
 
     async def _vacate(self, step: Vacate) -> bool:
         return self._front_end is None or await self._front_end.vacate(step)

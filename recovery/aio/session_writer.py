@@ -15,6 +15,7 @@ from typing import cast
 
 from recovery.aio.flusher import Flusher
 from recovery.commands import AsyncStore, Command, Overtaken, Saved, SaveSession
+from recovery.core.meters import Meters
 from recovery.core.saving import deadline_note
 from recovery.errors import SaveError, StoreError, StoreUnavailableError
 from recovery.records import HolderState, Pid
@@ -47,11 +48,13 @@ class SessionWriter:
     Args:
         store: where to.
         timeout: seconds after which a write that the store has not confirmed fails.
+        meters: count the outcomes.
     """
 
-    def __init__(self, store: AsyncStore, *, timeout: float) -> None:
+    def __init__(self, store: AsyncStore, *, timeout: float, meters: Meters | None = None) -> None:
         self._store = store
         self._timeout = timeout
+        self._meters = Meters() if meters is None else meters
         self._waiting: dict[tuple[Pid, int, bool], _Write] = {}
         self._flusher = Flusher(self._flush, "recovery.sessions")
 
@@ -93,6 +96,7 @@ class SessionWriter:
                 if isinstance(outcome, StoreUnavailableError) and write.since >= oldest:
                     again.append(write)
                 else:
+                    self._meters.saves[_word_for(outcome)] += 1
                     _tell(write, outcome)
             writes = again
             if writes:
@@ -122,6 +126,12 @@ def _newest(older: SaveSession, newer: SaveSession) -> SaveSession:
         value=older.value if newer.value is None else newer.value,
         create=older.create or newer.create,
     )
+
+
+def _word_for(outcome: Saved | Overtaken | StoreError) -> str:
+    if isinstance(outcome, StoreError):
+        return "failed"
+    return "saved" if isinstance(outcome, Saved) else "overtaken"
 
 
 def _tell(write: _Write, outcome: Saved | Overtaken | StoreError) -> None:

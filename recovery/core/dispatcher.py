@@ -36,6 +36,7 @@ from recovery.core.effects import (
     SessionWanted,
     TakenOver,
 )
+from recovery.core.meters import Meters
 from recovery.core.packets import AckRequest, Broadcast, FrameCodec, StoredEntry
 from recovery.core.replay_log import ReplayLog
 from recovery.core.skipped import Skipped
@@ -64,6 +65,7 @@ class Dispatcher(Generic[F]):
         max_client_buffer: packets that may wait for one client, besides a replay.
         max_packet_bytes: an entry with more is left out; None for no limit.
         skips: what was left out, because it could not be read or is too large.
+        meters: what this server counts.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Dispatcher(Generic[F]):
         *,
         max_client_buffer: int,
         max_packet_bytes: int | None = None,
+        meters: Meters | None = None,
     ) -> None:
         self.server = server
         self.log = log
@@ -85,6 +88,7 @@ class Dispatcher(Generic[F]):
         self.max_client_buffer = max_client_buffer
         self.max_packet_bytes = max_packet_bytes
         self.skips = Skipped()
+        self.meters = Meters() if meters is None else meters
         self._frames = frames
         self._clients: dict[tuple[Namespace, Sid], Connection[F]] = {}
         self._members: dict[tuple[Namespace, Room | None], dict[Connection[F], None]] = {}
@@ -284,6 +288,7 @@ class Dispatcher(Generic[F]):
         old = held if held is not None and held.number < takeover.number else None
         if old is not None:
             self.end(old)
+            self.meters.handovers += 1
         asked = takeover.holder == self.server
         if old is not None or asked:
             yield TakenOver(takeover, old, asked)

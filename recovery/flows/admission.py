@@ -147,11 +147,13 @@ def _recover(
     reply = yield from _claim(newcomer, pid, dispatcher, settings)
     if isinstance(reply, ClaimRefused):
         if reply.detail:
+            dispatcher.meters.unreadable_sessions += reply.reason is Reason.SESSION_UNKNOWN
             logger.warning("no recovery: %s", reply.detail, extra={"event": "recover.failed"})
         return reply.reason
     try:
         claim = _read_claim(reply, pid, newcomer)
     except MalformedError as exc:
+        dispatcher.meters.unreadable_sessions += 1
         logger.warning("no recovery: %s", exc, extra={"event": "recover.failed"})
         return Reason.SESSION_UNKNOWN
     refusal = yield from _check(claim, dispatcher, settings.publish_timeout)
@@ -262,6 +264,7 @@ def _take_over(claim: _Claim, dispatcher: Dispatcher[F], drafts: Drafts, setting
     moved_at: Offset = yield Publish(drafts.takeover(session.namespace, session.sid, number, holder))
     released: bool = yield AwaitRelease(session.namespace, session.sid, number, settings.takeover_timeout)
     if not released:
+        dispatcher.meters.takeover_timeouts += 1
         logger.info(
             "server %s did not release %s within %s s",
             holder,

@@ -13,6 +13,7 @@ from recovery.reasons import Reason
 from recovery.records import Pid
 from tests.interleavings.client import Client
 from tests.interleavings.harness import Server, World, settle, until
+from tests.metrics.reading import value
 
 _Spoil = Callable[[World, Server, Client], Awaitable[None]]
 
@@ -128,6 +129,7 @@ async def test_a_reason_is_seen(world: World, reason: Reason) -> None:
     await settle()
     counted = {outcome: times for outcome, times in server.manager.outcomes.items() if times}
     assert counted == {reason.value: 1}
+    assert value(server.manager, "recoveries_total", outcome="refused", reason=reason.value) == 1
     assert client.got("n") == [0]
     if reason is not Reason.REFUSED:
         assert client.outcomes[-1] == "fresh"
