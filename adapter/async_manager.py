@@ -11,6 +11,7 @@ from adapter.expiry import ExpiredHandler
 from adapter.figures import Sample, Source, flattened
 from adapter.gate import Gate, Identity, Predicate
 from adapter.hosts import AsyncHost
+from adapter.observing import Tracing
 from adapter.operations import Choices, Operations
 from adapter.peers import can_use_offsets
 from adapter.process import Process
@@ -44,6 +45,7 @@ class AsyncRecoveryManager(AsyncManager):
         volatile_events: names of events that are delivered to whoever is connected, and not recovered.
         session_expired: ``session_expired(session)``, a function or a coroutine function, is called with a
             `recovery.ExpiredSession` on one server of the cluster when a client has not returned in time.
+        tracing: makes spans of emits, deliveries and recoveries: `adapter.tracing.OpenTelemetry`.
         **settings: see `recovery.settings.Settings`.
 
     Raises:
@@ -68,6 +70,7 @@ class AsyncRecoveryManager(AsyncManager):
         wants_offsets: Predicate = can_use_offsets,
         volatile_events: Collection[str] = (),
         session_expired: ExpiredHandler | None = None,
+        tracing: Tracing | None = None,
         **settings: Unpack[SettingsOptions],
     ) -> None:
         super().__init__()
@@ -77,6 +80,7 @@ class AsyncRecoveryManager(AsyncManager):
             wants_offsets=wants_offsets,
             volatile_events=volatile_events,
             session_expired=session_expired,
+            tracing=tracing,
         )
         self.settings = Settings(**settings)
         self.write_only = write_only

@@ -30,7 +30,9 @@ class Attempts:
             return await admission
         clock = asyncio.get_running_loop().time
         started = clock()
-        connection = await admission
+        tracing = self._process.tracing
+        traced = admission if tracing is None else tracing.recover(newcomer.namespace, admission)
+        connection = await traced
         recovery = connection.recovery
         if recovery.recovered or recovery.reason is not None:  # else it could not use what it asked for
             self._process.meters.note_attempt(recovery, clock() - started)

@@ -17,6 +17,7 @@ from adapter.figures import Sample, Source, flattened
 from adapter.flask_queue import refuse_replacement
 from adapter.gate import Identity, Predicate
 from adapter.handlers import missed
+from adapter.observing import Tracing
 from adapter.operations import Choices, Operations
 from adapter.peers import can_use_offsets
 from adapter.portal import Portal, PortalClosedError
@@ -51,6 +52,7 @@ class RecoveryManager(LockedTables):
         volatile_events: names of events that are delivered to whoever is connected, and not recovered.
         session_expired: ``session_expired(session)`` is called with a `recovery.ExpiredSession` on one server
             of the cluster when a client has not returned in time.
+        tracing: makes spans of emits, deliveries and recoveries: `adapter.tracing.OpenTelemetry`.
         **settings: see `recovery.settings.Settings`.
 
     Raises:
@@ -78,6 +80,7 @@ class RecoveryManager(LockedTables):
         wants_offsets: Predicate = can_use_offsets,
         volatile_events: Collection[str] = (),
         session_expired: ExpiredHandler | None = None,
+        tracing: Tracing | None = None,
         **settings: Unpack[SettingsOptions],
     ) -> None:
         super().__init__()
@@ -89,6 +92,7 @@ class RecoveryManager(LockedTables):
             wants_offsets=wants_offsets,
             volatile_events=volatile_events,
             session_expired=session_expired,
+            tracing=tracing,
         )
         self.settings = Settings(**settings)
         self.write_only = write_only

@@ -23,6 +23,7 @@ from adapter.figures import Source
 from adapter.gate import Gate, Identity, Predicate
 from adapter.handlers import is_another
 from adapter.hosts import Host
+from adapter.observing import Tracing
 from adapter.process import Process
 from adapter.user_sessions import UserSessions
 from recovery.commands import AsyncStore
@@ -31,7 +32,8 @@ from recovery.core.health import MAX_LAG, Health, judge
 from recovery.core.packets import AckRequest
 from recovery.entries import JsonModule, Kind
 from recovery.errors import ConfigurationError, EncodingError, PublishError
-from recovery.records import Audience, Namespace, Recovery, Room, Sid
+from recovery.offsets import Offset
+from recovery.records import Audience, Draft, Namespace, Recovery, Room, Sid
 from recovery.rooms import check_rooms
 from recovery.settings import Settings
 
@@ -53,6 +55,7 @@ class Choices:
     wants_offsets: Predicate
     volatile_events: Collection[str]
     session_expired: ExpiredHandler | None
+    tracing: Tracing | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.volatile_events, str):
@@ -90,6 +93,7 @@ class Operations:
         self._acknowledgements = Acknowledgements(manager, host)
         self.process = Process(store, settings, json, self._acknowledgements.expect, host)
         self.process.session_expired = choices.session_expired
+        self.process.tracing = choices.tracing
         self._acknowledgements.process = self.process
 
     def take(self, server: Any, json: JsonModule) -> None:
@@ -158,7 +162,7 @@ class Operations:
             volatile = volatile or event in self._volatile_events
             draft = runtime.drafts.broadcast(name, args, audience, volatile=volatile, request_id=request_id)
             await self.process.follow_stream()
-            offset = await runtime.publish(draft)
+            offset = await self._publish(draft, name, event)
         if self._host.server is not None and seams.has_test_clients(self._host.server):
             await runtime.passed(offset, self._settings.publish_timeout)  # a test looks at once
 
@@ -335,6 +339,13 @@ class Operations:
         """End the session of a client on another server, on its way there, or away: the stream tells it."""
         runtime = self.process.runtime
         await runtime.publish(runtime.drafts.disconnect(Namespace(namespace), Audience((Sid(sid),))))
+
+    async def _publish(self, draft: Draft, namespace: Namespace, event: Any) -> Offset:
+        append, tracing = self.process.runtime.publish, self.process.tracing
+        if tracing is None:
+            return await append(draft)
+        max_bytes = self._settings.max_packet_bytes
+        return await tracing.publish(append, draft, namespace=namespace, event=event, max_bytes=max_bytes)
 
     async def _emit_quietly(self, arguments: Sequence[Any], options: Mapping[str, Any]) -> None:
         try:

@@ -17,6 +17,7 @@ from adapter.expiry import ExpiredHandler, Expiry
 from adapter.frames import AckId, EioFrames, codec_of
 from adapter.handlers import handled_connect, handled_disconnect
 from adapter.hosts import Host
+from adapter.observing import Tracing
 from adapter.requests import Requests
 from adapter.seams import EioPacket
 from adapter.sessions import Sessions
@@ -59,6 +60,7 @@ class Process:
         session_expired: the application's handler, or None.
         closed: `close` was called; nobody may get in any more.
         meters: what it counts.
+        tracing: follows packets and clients; None if nobody does.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Process:
         self.front_end: FrontEnd[EioPacket] | None = None
         self.lost: Callable[[Client], None] | None = None
         self.session_expired: ExpiredHandler | None = None
+        self.tracing: Tracing | None = None
         self._store = store
         self._ack_id = ack_id
         self._begin()
@@ -106,6 +109,7 @@ class Process:
                 retention_ms=self.retention_ms,
                 meters=self.meters,
             )
+            self._runtime.dispatcher.observer = self.tracing
             if self.server is not None and self.session_expired is not None:
                 expiry = Expiry(self._runtime, self.background, self.host, self.session_expired, self._terms)
                 self._expiry = self.background.start(expiry.watch())

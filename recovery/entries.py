@@ -6,7 +6,9 @@ writes them: ``data`` is JSON, or base64 of MessagePack where JSON cannot carry 
 1. ``to``, a JSON list of the rooms addressed (empty: everyone in the namespace). A server without a
    member there never decodes ``data``. Node's entries lack it and are decoded.
 2. ``for``, the server that alone has to act (an answer to a request).
-3. Types from 100 on, which Node ignores. Types 3 to 6 and 12 have the numbers and fields of Node's
+3. ``traceparent``, where the emit is traced: its context, as W3C Trace Context writes it. Only who traces
+   looks at it.
+4. Types from 100 on, which Node ignores. Types 3 to 6 and 12 have the numbers and fields of Node's
    ``MessageType``; Node itself sends acknowledgements (12) by PUB/SUB, ours travel in the stream.
 
 Whatever is read here may have been written by anybody: decoding checks every type and raises
@@ -27,6 +29,7 @@ from recovery.records import Audience, Draft, Entry, Namespace, Room, ServerId
 from recovery.rooms import check_rooms, is_room
 
 __all__ = [
+    "TRACE_FIELD",
     "Head",
     "JsonModule",
     "Kind",
@@ -36,6 +39,8 @@ __all__ = [
     "make_draft",
     "read_head",
 ]
+
+TRACE_FIELD = b"traceparent"
 
 Payload = Mapping[str, Any]  # JSON-like; what is inside belongs to the application
 

@@ -37,7 +37,7 @@ from recovery.core.effects import (
     TakenOver,
 )
 from recovery.core.meters import Meters
-from recovery.core.packets import AckRequest, Broadcast, FrameCodec, StoredEntry
+from recovery.core.packets import AckRequest, Broadcast, FrameCodec, Observer, StoredEntry
 from recovery.core.replay_log import ReplayLog
 from recovery.core.skipped import Skipped
 from recovery.entries import Kind, PayloadCodec
@@ -66,6 +66,7 @@ class Dispatcher(Generic[F]):
         max_packet_bytes: an entry with more is left out; None for no limit.
         skips: what was left out, because it could not be read or is too large.
         meters: what this server counts.
+        observer: is told what becomes of events; None for nobody.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class Dispatcher(Generic[F]):
         self.max_packet_bytes = max_packet_bytes
         self.skips = Skipped()
         self.meters = Meters() if meters is None else meters
+        self.observer: Observer | None = None
         self._frames = frames
         self._clients: dict[tuple[Namespace, Sid], Connection[F]] = {}
         self._members: dict[tuple[Namespace, Room | None], dict[Connection[F], None]] = {}
@@ -140,6 +142,8 @@ class Dispatcher(Generic[F]):
                 continue
             connection.hold(frames)
             held += 1
+            if self.observer is not None:
+                self.observer.replayed(packet)
         return held
 
     def end(self, connection: Connection[F]) -> None:
@@ -227,8 +231,10 @@ class Dispatcher(Generic[F]):
         assert head is not None, "the caller has looked"
         if head.rooms is not None and not self._anyone_in(head.namespace, head.rooms):
             return
-        event = stored.broadcast(self.codec)
+        event, recipients = stored.broadcast(self.codec), 0
+        since = 0 if self.observer is None else self.observer.delivering(stored)
         for connection in self._addressed(head.namespace, event.audience, stored.offset):
+            recipients += 1
             if event.ack is not None:
                 waiting = self._deliver_with_ack(connection, event)
             else:
@@ -236,6 +242,8 @@ class Dispatcher(Generic[F]):
                 waiting = connection.deliver(frames)
             if self._overflows(connection, waiting):
                 yield Overflowed(connection)
+        if self.observer is not None and recipients:
+            self.observer.delivered(stored, event.args[0], recipients, since)
 
     def _overflows(self, connection: Connection[F], waiting: int) -> bool:
         """Whether too much waits for a client; what its replay put there does not count."""

@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from recovery.entries import Head, Kind, Payload, PayloadCodec, decode_audience, read_head
+from recovery.entries import TRACE_FIELD, Head, Kind, Payload, PayloadCodec, decode_audience, read_head
 from recovery.errors import EncodingError, MalformedError
 from recovery.offsets import Offset
 from recovery.packing import is_list, is_map
 from recovery.records import Audience, Entry, Namespace, ServerId, Sid
 
-__all__ = ["AckRequest", "Broadcast", "FrameCodec", "StoredEntry"]
+__all__ = ["AckRequest", "Broadcast", "FrameCodec", "Observer", "StoredEntry"]
 
 F = TypeVar("F")
 F_co = TypeVar("F_co", covariant=True)
@@ -106,6 +106,11 @@ class StoredEntry(Generic[F]):
         """An entry of which only the place counts: nobody can get it, so nothing of it is kept."""
         return cls(Entry(offset, {}), None)
 
+    @property
+    def trace(self) -> bytes:
+        """The context of a traced emit, as it was found; empty if there is none."""
+        return self._fields.get(TRACE_FIELD, b"")
+
     def payload(self, codec: PayloadCodec, *, plain: bool = False) -> Payload:
         """Decode the data, see `PayloadCodec.decode`; raises `MalformedError`."""
         return codec.decode(self._fields.get(b"data", b""), plain=plain)
@@ -160,3 +165,19 @@ class StoredEntry(Generic[F]):
         if not isinstance(request_id, str) or self.head is None or self.head.kind is not Kind.BROADCAST:
             raise MalformedError(f"entry {self.offset} has a 'requestId' that is not text")
         return AckRequest(self.head.server, request_id)
+
+
+class Observer(Protocol):
+    """Is told what becomes of entries; must be quick, and must not raise."""
+
+    def delivering(self, stored: StoredEntry[Any]) -> int:
+        """An event is about to be given to clients; what this returns is given to `delivered`."""
+        ...
+
+    def delivered(self, stored: StoredEntry[Any], event: str, recipients: int, since: int) -> None:
+        """An event was given to so many clients of this server, at least one."""
+        ...
+
+    def replayed(self, stored: StoredEntry[Any]) -> None:
+        """An event is given to a client that missed it."""
+        ...

@@ -1,4 +1,4 @@
-"""What JavaScript clients do to a cluster is what its metrics say, added up over all servers of any colour."""
+"""What JavaScript clients do to a cluster is what its metrics say, added up over servers of any colour."""
 
 import pytest
 
