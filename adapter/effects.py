@@ -111,7 +111,8 @@ class Effects:
         try:
             change(connection.sid, connection.namespace, effect.room)
         except (ValueError, KeyError) as exc:  # another client's sid, or not in the tables yet
-            logger.debug("room %r of %s: %s", effect.room, connection.sid, exc)
+            extra = {"event": "room.unchanged", "sid": connection.sid}
+            logger.debug("room %r of %s: %s", effect.room, connection.sid, exc, extra=extra)
         self._save_live(connection)
 
     def _replace_session(self, connection: EioConnection) -> None:
@@ -137,6 +138,9 @@ class Effects:
     async def _hand_over(self, effect: TakenOver[EioPacket]) -> None:
         takeover = effect.takeover
         client = self._clients.find(takeover.namespace, takeover.sid)
+        if effect.connection is not None:
+            extra = {"event": "takeover.noticed", "sid": takeover.sid}
+            logger.info("%s is on server %s now", takeover.sid, takeover.claimer, extra=extra)
         if effect.connection is not None and effect.connection.connect_sent:
             await self._host.abort(effect.connection.transport)
         if not effect.asked:

@@ -147,16 +147,15 @@ def _attempts(source: Source) -> Iterator[Reading]:
     return (((outcome,), histogram.read()) for outcome, histogram in source.meters.attempts.items())
 
 
-def _phases(source: Source) -> Counter[str]:
-    return Counter(_PHASES[client.connection.phase] for client in source.process.clients.all())
-
-
-_PHASES = {Phase.HELD: "held", Phase.LIVE: "live", Phase.ENDED: "ending"}
+def _connections(source: Source) -> Iterator[Reading]:
+    phases = [client.connection.phase for client in source.process.clients.all()]
+    for phase, word in ((Phase.LIVE, "live"), (Phase.HELD, "held"), (Phase.ENDED, "ending")):
+        yield (word,), phases.count(phase)
 
 
 def _saved_sessions(source: Source) -> int:
-    clients = source.process.clients.all()
-    return sum(client.kept and client.connection.phase is not Phase.ENDED for client in clients)
+    kept = [client.connection.phase for client in source.process.clients.all() if client.kept]
+    return len(kept) - kept.count(Phase.ENDED)
 
 
 def _of_runtime(read: Callable[[Runtime[Any]], float]) -> Callable[[Source], Iterable[Reading]]:
@@ -222,7 +221,7 @@ FIGURES: tuple[Figure, ...] = (
         FigureKind.GAUGE,
         "Clients of this process: let in (live), waiting for the connect handler (held), or gone with their"
         " disconnect handler still running (ending).",
-        _by_word(_phases, "live", "held", "ending"),
+        _connections,
         ("phase",),
     ),
     _level(

@@ -67,7 +67,10 @@ class FlaskSessions:
         except (SaveError, PublishError) as exc:
             client.flask_session = b""  # the next handler's end is another attempt
             logger.warning(
-                "the session of %s is not saved: %s", connection.sid, exc, extra={"event": "save.failed"}
+                "the session of %s is not saved: %s",
+                connection.sid,
+                exc,
+                extra={"event": "save.failed", "sid": connection.sid},
             )
 
     def _environ_of(self, client: Client) -> MutableMapping[str, Any]:

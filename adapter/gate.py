@@ -143,7 +143,7 @@ class Gate:
         logger.info(
             "the application refused %s",
             connection.sid,
-            extra={"event": "recover.refused", "reason": Reason.REFUSED.value},
+            extra={"event": "recover.refused", "reason": Reason.REFUSED.value, "sid": connection.sid},
         )
 
     async def handle_transport_closed(self, eio_sid: str, *reason: str) -> None:
@@ -304,7 +304,8 @@ class Gate:
         try:
             await self._host.call(self._server.disconnect, sid, namespace)
         except PublishError as exc:  # its transport was closed all the same
-            logger.warning("session of %s is not ended: %s", sid, exc, extra={"event": "save.failed"})
+            extra = {"event": "save.failed", "sid": sid}
+            logger.warning("session of %s is not ended: %s", sid, exc, extra=extra)
 
     async def _let_in(self, client: Client, packet: Any) -> None:
         """Save, look at the transport, send CONNECT and go live."""
@@ -346,7 +347,8 @@ class Gate:
                 if not await self._process.sessions.save(client, HolderState.LIVE, create=create):
                     return False
         except (SaveError, EncodingError) as exc:
-            logger.warning("a client's session is not saved: %s", exc, extra={"event": "save.failed"})
+            extra = {"event": "save.failed", "sid": client.connection.sid}
+            logger.warning("a client's session is not saved: %s", exc, extra=extra)
             if recovered:  # it might have two owners: it has to come once more
                 if isinstance(exc, EncodingError):
                     await self._process.sessions.end(client)  # else it would come, in vain, for ever

@@ -46,7 +46,9 @@ class Requests:
         """Call the callback of an emit, once; later acknowledgements are ignored."""
         callback = self._callbacks.pop(request_id, None)
         if callback is None:
-            logger.debug("acknowledgement %s is not expected", request_id)
+            logger.debug(
+                "acknowledgement %s is not expected", request_id, extra={"event": "answer.unexpected"}
+            )
             return
         await self._host.call(callback, *args)
 

@@ -87,7 +87,9 @@ class Sessions:
 
     def _let_go(self, client: Client, outcome: Overtaken) -> None:
         sid = client.connection.sid
-        logger.info("%s belongs to claim %s now", sid, outcome.number, extra={"event": "save.refused"})
+        logger.info(
+            "%s belongs to claim %s now", sid, outcome.number, extra={"event": "save.refused", "sid": sid}
+        )
         if self._lost is not None:
             self._lost(client)
 
@@ -121,8 +123,9 @@ class Sessions:
         try:
             return await self.save(client, HolderState.ENDED)
         except (SaveError, EncodingError) as exc:
+            sid = client.connection.sid
             logger.warning(
-                "session of %s is not ended: %s", client.connection.sid, exc, extra={"event": "save.failed"}
+                "session of %s is not ended: %s", sid, exc, extra={"event": "save.failed", "sid": sid}
             )
             return False
 
@@ -135,8 +138,9 @@ class Sessions:
         try:
             await self.save(client, state, whole=whole)
         except (SaveError, EncodingError) as exc:
+            sid = client.connection.sid
             logger.warning(
-                "session of %s is not saved: %s", client.connection.sid, exc, extra={"event": "save.failed"}
+                "session of %s is not saved: %s", sid, exc, extra={"event": "save.failed", "sid": sid}
             )
 
     def save_later(self, client: Client, state: HolderState, *, whole: bool = True) -> None:

@@ -18,6 +18,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from docs.command_line import command_reference, json_reference, source_options
+from docs.operations import log_reference, metric_reference, trouble_reference
 from recovery import errors
 from recovery.core.connection import TRANSITIONS, Phase
 from recovery.entries import Kind
@@ -29,7 +30,10 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = (
     "docs/explanation/architecture.md",
     "docs/reference/api.md",
+    "docs/how-to/probe-readiness.md",
     "docs/reference/cli.md",
+    "docs/reference/log-events.md",
+    "docs/reference/metrics.md",
     "docs/reference/redis-keys.md",
     "docs/reference/settings.md",
 )
@@ -275,6 +279,9 @@ DRAWINGS: Mapping[str, Callable[[], str]] = {
     "commands": command_reference,
     "source_options": source_options,
     "json": json_reference,
+    "metrics": metric_reference,
+    "log_events": log_reference,
+    "troubles": trouble_reference,
 }
 
 

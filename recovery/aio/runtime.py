@@ -245,6 +245,7 @@ class Runtime(Generic[F]):
         if self._front_end is not None:
             self._front_end.interrupt()  # whoever was let in without the store has missed what came till now
         self.dispatcher.skip_to(state.last, state.epoch)
+        logger.info("reading begins after %s", state.last, extra={"event": "reader.started"})
         self._opened.set_result(None)
 
     def _next_batch(self, *, doubtful: bool) -> Flow[Batch]:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import redis
 
+from docs.operations import LOG_EVENTS, log_calls
 from recovery.commands import Append, ClaimSession, OpenStream, SaveSession
 from recovery.core.control import read_control
 from recovery.core.packets import StoredEntry
@@ -149,9 +150,23 @@ def test_the_table_of_logs_names_every_event_and_no_other() -> None:
         for path in files
         for event in re.findall(r'"event": "([a-z.]+)"', path.read_text(encoding="utf-8"))
     }
-    table = (DOCS / "reference" / "api.md").read_text(encoding="utf-8").partition("| logger | events |")[2]
-    named = set(re.findall(r"`([a-z.]+)`", table)) - set(re.findall(r"^\| `([a-z.]+)`", table, re.MULTILINE))
-    assert named == logged | {"reason", "replayed"}  # fields, not events
+    page = (DOCS / "reference" / "log-events.md").read_text(encoding="utf-8")
+    named = re.findall(r"^\| `([a-z.]+)` \| [a-z, ]+ \| `recovery\.", page, re.MULTILINE)
+    assert sorted(named) == sorted(logged)
+
+
+def test_whatever_is_logged_has_a_name_and_every_name_a_meaning() -> None:
+    calls = list(log_calls())
+    assert [call for call in calls if not call.event] == []
+    assert {call.event for call in calls} == set(LOG_EVENTS)
+    assert all(LOG_EVENTS.values())
+
+
+def test_no_call_of_a_logger_is_overlooked() -> None:
+    files = [path for package in ("recovery", "adapter") for path in (ROOT / package).rglob("*.py")]
+    pattern = re.compile(r"\blogger\.(?:debug|info|warning|error|exception|critical|log)\(")
+    found = sum(len(pattern.findall(path.read_text(encoding="utf-8"))) for path in files)
+    assert found == len(list(log_calls())) > 40
 
 
 @pytest.mark.parametrize("page", ALL_PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
