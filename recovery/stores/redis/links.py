@@ -3,8 +3,8 @@
 1. Nothing is ever sent twice: retrying is for the caller, who knows what may be repeated.
 2. A connection on which anything went wrong is dropped; the next call makes a new one.
 3. One call at a time; only `close` may come in between, from anywhere.
-4. A connection that ended while nothing was under way is replaced unnoticed. But who reads has to know of each
-   interruption (`recovery.flows.reading`), so that the first call after one fails.
+4. A connection that ended while nothing was under way is replaced unnoticed. But who reads has to know of
+   each interruption (`recovery.flows.reading`), so that the first call after one fails.
 """
 
 import asyncio
