@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from adapter import RecoveryManager
 from adapter.figures import FIGURES, FigureKind
 from adapter.metrics import RecoveryCollector
+from recovery.core.health import Trouble
 from tests.interleavings.harness import World, settle
 from tests.metrics.reading import value
 from tests.sync.harness import open_server
@@ -85,6 +86,9 @@ def test_nothing_has_begun_and_everything_can_be_read() -> None:
     assert {sample.value for sample in manager.metrics() if sample.name.endswith("_total")} == {0.0}
     assert not [sample for sample in manager.metrics() if "lag" in sample.name]
     assert manager._operations.process.begun is None, "reading has begun nothing"
+    assert manager.health()
+    manager.close()
+    assert manager.health().reasons == (Trouble.CLOSED,)
 
 
 def test_a_server_with_threads_is_read_while_everything_changes() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from adapter.guesses import MOST_GUESSES
 from recovery.commands import Append, Read, SaveSession
+from recovery.core.health import Trouble
 from recovery.errors import PublishError, StoreError
 from recovery.records import ExpiredSession, HolderState
 from tests.hostile.poison import fields, inject, poison_claim
@@ -237,12 +238,58 @@ async def test_a_gap_counts(world: World) -> None:
     await until(lambda: value(server.manager, "reader_gaps_total") == 1)
 
 
+async def test_a_reader_that_has_much_to_read_is_behind_by_the_time_that_it_lacks(
+    world: World, clock: Clock
+) -> None:
+    one, two = world.server(), world.server(read_count=100)
+    await world.connected(two)
+    blocked = two.store.hold_replies(Read)
+    for _ in range(2):
+        clock.advance(10)
+        await asyncio.gather(*(one.sio.emit("n", number) for number in range(150)))
+    middle = world.state._stream.entries[50].offset
+    later = two.store.hold(Read, lambda command: command.after >= middle)
+    blocked.release()
+    await until(lambda: later.waiting)
+    assert value(two.manager, "reader_lag_seconds") == pytest.approx(10, abs=0.5)
+    assert two.manager.health().reasons == (Trouble.READER_BEHIND,)
+    assert two.manager.health(max_lag=11)
+    assert value(two.manager, "healthy") == 0
+    later.release()
+    await until(two.manager.health)
+    assert value(two.manager, "reader_lag_seconds") == 0
+    await until(lambda: value(two.manager, "read_entries_total") == 300)
+
+
 async def test_the_window_is_what_was_configured(world: World) -> None:
     server = world.server(max_disconnection_duration=60.0, checkpoint_interval=10.0)
     await world.connected(server)
     assert value(server.manager, "window_seconds") == 60
     assert value(server.manager, "stream_retention_seconds") == 60 + 10 + 25 + 20
     assert value(server.manager, "stream_span_seconds") < 5, "the stream is new"
+
+
+async def test_a_session_that_is_too_large_counts_as_one_that_cannot_be_read(world: World) -> None:
+    one, two = world.server(), world.server(max_session_bytes=10)
+    client = await world.connected(one)
+    client.cut()
+    await settle()
+    await world.connect(client, two)
+    assert value(two.manager, "unreadable_sessions_total") == 1
+
+
+async def test_a_session_behind_a_failover_can_be_read(world: World) -> None:
+    world.expects_errors = True
+    server = world.server()
+    client = await world.connected(server)
+    kept = server.runtime.dispatcher.position
+    client.cut()
+    await server.sio.emit("n", 1)
+    await settle()
+    world.state.lose_writes(kept)
+    await world.connect(client, server)
+    assert server.manager.outcomes == {"epoch-changed": 1}
+    assert value(server.manager, "unreadable_sessions_total") == 0
 
 
 async def test_a_handler_of_expired_sessions_counts_by_how_it_ended(world: World, clock: Clock) -> None:
