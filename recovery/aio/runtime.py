@@ -118,12 +118,9 @@ class Runtime(Generic[F]):
         self.releases = Releases()
         self.drafts = Drafts(self.server, codec, settings.max_packet_bytes)
         self.sessions = SessionWriter(store, timeout=settings.publish_timeout, meters=self.meters)
-        log: ReplayLog[F] = ReplayLog(
-            Offset(0, 0), max_entries=settings.log_max_entries, max_bytes=settings.log_max_bytes
-        )
         self.dispatcher: Dispatcher[F] = Dispatcher(
             self.server,
-            log,
+            ReplayLog(ORIGIN, max_entries=settings.log_max_entries, max_bytes=settings.log_max_bytes),
             codec,
             frames,
             max_client_buffer=settings.max_client_buffer,
