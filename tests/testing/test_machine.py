@@ -40,8 +40,8 @@ def test_a_failure_is_short_and_can_be_run_again(monkeypatch: pytest.MonkeyPatch
     """A defect: the last packet of each replay is forgotten."""
     hold = Dispatcher.hold
 
-    def forget_the_last(self: Dispatcher[Any], connection: Connection[Any], packets: Any) -> None:
-        hold(self, connection, packets[:-1])
+    def forget_the_last(self: Dispatcher[Any], connection: Connection[Any], packets: Any) -> int:
+        return hold(self, connection, packets[:-1])
 
     monkeypatch.setattr(Dispatcher, "hold", forget_the_last)
     with pytest.raises(AssertionError) as failure:
