@@ -36,7 +36,11 @@ _HEARTBEAT = {"ping_interval": 0.4, "ping_timeout": 2.0}
 
 
 class Node(HostProcess):
-    """A server process whose port is its own for the whole test, whether it runs or not."""
+    """A server process whose port is its own for the whole test, whether it runs or not.
+
+    Attributes:
+        is_special: whether a test has done something to it that another one should not meet.
+    """
 
     def __init__(self, name: str) -> None:
         self._place = socket.socket()  # bound, and not listening: it refuses, and nobody else gets the port
@@ -44,24 +48,38 @@ class Node(HostProcess):
         self._place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         self._place.bind(("127.0.0.1", 0))
         super().__init__(name, port=self._place.getsockname()[1])
+        self.is_special = False
+        self._said_before = 0
 
     @property
     def running(self) -> bool:
         """Whether the process has not ended; a frozen one runs, too."""
         return self._process is not None and self._process.poll() is None
 
+    def output(self) -> str:
+        """Return what the process wrote to its standard error since `be_as_new`."""
+        return super().output()[self._said_before :]
+
+    async def be_as_new(self) -> None:
+        """Have nothing of an earlier test."""
+        await self.ask("shift_clock", seconds=0)
+        self._said_before += len(self.output())
+
     async def kill(self) -> None:
         """End the process with SIGKILL: it gets to do nothing more."""
+        self.is_special = True
         os.kill(self.pid, signal.SIGKILL)
         await self._ended()
 
     async def terminate(self) -> int:
         """Ask the process to end with SIGTERM; return its exit status, which is negative for a signal."""
+        self.is_special = True
         os.kill(self.pid, signal.SIGTERM)
         return await self._ended()
 
     async def freeze(self) -> None:
         """SIGSTOP: its connections stay open, and nothing is read from them."""
+        self.is_special = True
         os.kill(self.pid, signal.SIGSTOP)
         await async_wait_until(self._is_stopped, what=f"{self.name} is stopped")
 

@@ -92,6 +92,7 @@ async def _crowd(open_nodes: OpenNodes, size: int, **settings: Any) -> tuple[Nod
     """Many clients of one server, and packets of so many bytes for them."""
     cluster = await open_nodes(
         1,
+        fresh=True,
         server={"ping_interval": 5.0, "ping_timeout": 2 * SECONDS + 60},
         max_client_buffer=BUFFER,
         max_disconnection_duration=SECONDS + 60,
