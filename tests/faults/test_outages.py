@@ -264,6 +264,32 @@ def spare(own_redis: RedisProcess, tmp_path: Path) -> Iterator[RedisProcess]:
         yield started
 
 
+async def test_a_failover_that_lost_nothing_is_not_noticed(
+    own_redis: RedisProcess, spare: RedisProcess, proxy: Proxy, behind_proxy: Nodes
+) -> None:
+    cluster = behind_proxy
+    clients = await cluster.travellers(4)
+    await cluster.first.flood("before", interval=0.01)
+    await until_more(clients)
+    await asyncio.to_thread(spare.replica_of, own_redis)
+    await cluster.first.stop_flood("before")
+    await cluster.settle(*clients)
+    newest = own_redis.client.xrevrange(cluster.app, count=1)
+
+    async def replicated() -> bool:
+        return bool(spare.client.xrevrange(cluster.app, count=1) == newest)
+
+    await async_wait_until(replicated, what="the replica has everything")
+    spare.replica_of(None)
+    proxy.redirect(spare.url)
+    await asyncio.to_thread(own_redis.kill)
+    await cluster.last.flood("after", interval=0.01)
+    await until_more(clients)
+    await cluster.last.stop_flood("after")
+    await assert_whole(cluster, spare.url, clients)
+    assert all(len(client.all(Connected)) == 1 for client in clients), "they have noticed nothing"
+
+
 async def test_a_failover_that_lost_writes_is_told_to_every_client(
     own_redis: RedisProcess, spare: RedisProcess, proxy: Proxy, behind_proxy: Nodes
 ) -> None:
