@@ -162,17 +162,23 @@ def impatient() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(params=STORES)
+def outage_store(request: pytest.FixtureRequest) -> str:
+    """What the tests with an `outage` run on."""
+    return str(request.param)
+
+
 @pytest_asyncio.fixture
-async def outage(tmp_path: Path, impatient: None) -> AsyncIterator[Outage]:
-    """Servers in this process, and a Valkey that can be broken."""
-    with RedisProcess("valkey", tmp_path) as redis:
+async def outage(tmp_path: Path, impatient: None, outage_store: str) -> AsyncIterator[Outage]:
+    """Servers in this process, and a store that can be broken."""
+    with RedisProcess(outage_store, tmp_path) as redis:
         async with open_outage(redis) as opened:
             yield opened
 
 
 @pytest_asyncio.fixture
 async def any_outage(tmp_path: Path, impatient: None, every_kind: str) -> AsyncIterator[Outage]:
-    """The same with a store of each kind."""
+    """The same with a store of every kind of server."""
     with RedisProcess(every_kind, tmp_path) as redis:
         async with open_outage(redis) as opened:
             yield opened
