@@ -77,23 +77,23 @@ class Pool:
         """Return a running process."""
         if not fresh and name in self._idle:
             return self._idle.pop(name)
-        node = Node(name)
-        await node.start()
-        node.is_special = fresh
-        return node
+        made = Node(name)
+        await made.start()
+        made.is_special = fresh
+        return made
 
-    async def put(self, node: Node) -> None:
+    async def put(self, used: Node) -> None:
         """Keep a process that has no application any more; end it if a test has done something to it."""
-        if node.is_special or node.name in self._idle:
-            await node.stop()
+        if used.is_special or used.name in self._idle:
+            await used.stop()
         else:
-            await node.be_as_new()
-            self._idle[node.name] = node
+            await used.be_as_new()
+            self._idle[used.name] = used
 
     async def stop(self) -> None:
         """End all processes."""
-        for node in self._idle.values():
-            await node.stop()
+        for each in self._idle.values():
+            await each.stop()
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

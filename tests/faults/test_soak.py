@@ -1,6 +1,7 @@
 """Two servers, fifty clients, and everything that can go wrong, for a while.
 
-``SOAK_SECONDS`` sets for how long (by hand: 600), ``SOAK_SEED`` repeats a run's dice, which choose the store, too.
+``SOAK_SECONDS`` sets for how long (by hand: 600), ``SOAK_SEED`` repeats a run's dice; they choose the
+store, too.
 """
 
 import itertools

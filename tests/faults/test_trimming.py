@@ -1,11 +1,10 @@
 """What the stream forgets by itself: by time, and by a hard cap that says so; real processes and clients."""
 
-import pytest
 import redis
 
 from recovery.reasons import Reason
 from tests.e2e import steps
-from tests.e2e.js_clients import Connected, JsClient
+from tests.e2e.js_clients import Connected
 from tests.faults.conftest import OpenNodes
 from tests.faults.ledger import until_kept, until_more
 from tests.faults.nodes import FAULTY_SETTINGS, RECOVERY_SECONDS
