@@ -18,7 +18,7 @@ from tests.e2e.cluster import Cluster, HostProcess, Server
 from tests.e2e.js_clients import Connected, JsClient, JsClients
 from tests.waiting import async_wait_until
 
-__all__ = ["FAULTY_SETTINGS", "RECOVERY_SECONDS", "Node", "Nodes"]
+__all__ = ["FAULTY_SETTINGS", "PATIENT_PINGS", "RECOVERY_SECONDS", "Node", "Nodes"]
 
 RECOVERY_SECONDS = 30.0
 """How long a test waits for a recovery; what it usually takes is a tenth of it."""
@@ -33,6 +33,9 @@ FAULTY_SETTINGS: dict[str, Any] = {
 """A takeover is not waited for as long as usual: while one is, the client's PONGs are not read."""
 
 _HEARTBEAT = {"ping_interval": 0.4, "ping_timeout": 2.0}
+
+PATIENT_PINGS = {**_HEARTBEAT, "ping_timeout": 2 * RECOVERY_SECONDS}
+"""Of servers whose clients are to notice nothing, however busy the machine is."""
 
 
 class Node(HostProcess):

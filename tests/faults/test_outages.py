@@ -14,7 +14,7 @@ from tests.e2e.cluster import Server
 from tests.e2e.js_clients import Connected, Disconnected, JsClient
 from tests.faults.conftest import OpenNodes
 from tests.faults.ledger import assert_stored, assert_whole, until_kept, until_more
-from tests.faults.nodes import RECOVERY_SECONDS, Nodes
+from tests.faults.nodes import PATIENT_PINGS, RECOVERY_SECONDS, Nodes
 from tests.faults.proxy import Proxy, Strike
 from tests.faults.redis_process import RedisProcess
 from tests.waiting import async_wait_until
@@ -36,7 +36,7 @@ def store_url(own_redis: RedisProcess) -> str:
 @pytest_asyncio.fixture(loop_scope="session")
 async def behind_proxy(proxy: Proxy, open_nodes: OpenNodes) -> Nodes:
     """Two server processes whose way to Redis leads through the proxy."""
-    return await open_nodes(2, urls=[proxy.url] * 2, **PATIENT)
+    return await open_nodes(2, urls=[proxy.url] * 2, server=PATIENT_PINGS, **PATIENT)
 
 
 async def _restart(redis: RedisProcess, proxy: Proxy) -> None:
@@ -132,7 +132,7 @@ async def _everything_arrives_through(
 async def test_emits_that_find_no_store_for_too_long_say_whether_they_may_be_stored(
     own_redis: RedisProcess, proxy: Proxy, open_nodes: OpenNodes, how: str
 ) -> None:
-    cluster = await open_nodes(2, urls=[proxy.url] * 2, publish_timeout=0.5)
+    cluster = await open_nodes(2, urls=[proxy.url] * 2, server=PATIENT_PINGS, publish_timeout=0.5)
     clients = await cluster.travellers(4)
     for server in cluster.servers:
         await server.flood(server.host.name, batch=20, interval=0.01, sturdy=True)
@@ -159,7 +159,10 @@ async def test_emits_that_find_no_store_for_too_long_say_whether_they_may_be_sto
 async def test_emits_that_find_no_place_to_wait_raise_at_once_and_the_others_arrive(
     own_redis: RedisProcess, proxy: Proxy, open_nodes: OpenNodes
 ) -> None:
-    cluster = await open_nodes(2, urls=[proxy.url] * 2, max_waiting_bytes=20_000, publish_timeout=20.0)
+    patience = 2 * RECOVERY_SECONDS  # of those that found a place
+    cluster = await open_nodes(
+        2, urls=[proxy.url] * 2, server=PATIENT_PINGS, max_waiting_bytes=20_000, publish_timeout=patience
+    )
     clients = await cluster.travellers(4)
     await cluster.first.flood("calm", interval=0.01)
     await until_more(clients)

@@ -12,12 +12,12 @@ from tests.e2e.cluster import Server, ServerError
 from tests.e2e.js_clients import Connected, JsClient
 from tests.faults.conftest import OpenNodes
 from tests.faults.ledger import assert_stored, assert_whole, until_kept, until_more
-from tests.faults.nodes import RECOVERY_SECONDS, Nodes
+from tests.faults.nodes import PATIENT_PINGS, RECOVERY_SECONDS, Nodes
 from tests.faults.redis_process import RedisProcess
 from tests.waiting import async_wait_until
 
 PREFIX = "sio:session:"
-SHORT: dict[str, Any] = {"publish_timeout": 0.5}
+SHORT: dict[str, Any] = {"publish_timeout": 0.5, "server": PATIENT_PINGS}
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ async def _everything_stored_and_whole(
 
 
 async def test_a_read_only_store_is_waited_for(own_redis: RedisProcess, open_nodes: OpenNodes) -> None:
-    cluster = await open_nodes(2, publish_timeout=20.0)
+    cluster = await open_nodes(2, server=PATIENT_PINGS, publish_timeout=20.0)
     clients = await cluster.travellers(4)
     for server in cluster.servers:
         await server.flood(server.host.name, interval=0.01)
@@ -144,8 +144,10 @@ async def test_a_store_that_stays_read_only_has_certainly_stored_nothing(
 
 def _usurp(own_redis: RedisProcess, key: str) -> Callable[[], None]:
     """Put somebody else's value in the place of a key; return how to put ours back."""
-    own_redis.client.rename(key, "kept")
-    own_redis.client.sadd(key, "somebody else's")
+    with own_redis.client.pipeline() as pipe:  # at once, or a server makes a stream in between
+        pipe.rename(key, "kept")
+        pipe.sadd(key, "somebody else's")
+        pipe.execute()
 
     def restore() -> None:
         own_redis.client.rename("kept", key)
