@@ -1,5 +1,7 @@
 """What the stream forgets by itself: by time, and by a hard cap that says so; real processes and clients."""
 
+from typing import Any
+
 import redis
 
 from recovery.reasons import Reason
@@ -25,15 +27,16 @@ async def test_entries_are_kept_for_the_window_under_traffic_and_no_longer(
     for tag, server in tags.items():
         await server.flood(tag, interval=0.005)
     await until_more(clients)
+    store: Any  # redis-py's types are those of both colours at once
     with redis.Redis.from_url(store_url, decode_responses=True) as store:
-        first = store.xrange(cluster.app, count=1)[0][0]
+        first: str = store.xrange(cluster.app, count=1)[0][0]
 
         async def is_gone() -> bool:
             return not store.xrange(cluster.app, first, first)
 
         await async_wait_until(is_gone, timeout=RECOVERY_SECONDS, what="it was trimmed")
         seconds, _ = store.time()
-    assert 1000 * (seconds + 1) - int(first.split("-")[0]) > RETENTION_MS
+    assert 1000 * (seconds + 1) - int(first.split("-", maxsplit=1)[0]) > RETENTION_MS
     marks = [len(client.history) for client in clients]
     for client in clients:
         await client.lose("close")
