@@ -18,7 +18,7 @@ import hashlib
 import logging
 import secrets
 from collections import Counter
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 from weakref import WeakSet
@@ -33,7 +33,7 @@ from adapter.seams import EioPacket
 from recovery.core.connection import Phase
 from recovery.core.decision import Presented, read_auth
 from recovery.driver import run_async
-from recovery.errors import EncodingError, PublishError, SaveError, StoreUnavailableError
+from recovery.errors import EncodingError, SaveError, StoreUnavailableError
 from recovery.flows.admission import Newcomer, admit, admit_without_store
 from recovery.reasons import Reason
 from recovery.records import HolderState, Namespace, Pid, Sid
@@ -52,13 +52,23 @@ Predicate = Callable[[Mapping[str, Any]], bool]
 class Gate:
     """Lets clients of one server in, and notes when their transports close.
 
+    Args:
+        disconnect: disconnects a client that the application has disconnected before it was let in.
+
     Attributes:
         outcomes: how many clients that asked for recovery got it ("recovered"), or why not.
         guesses: transports that present pids in vain.
         flask: sessions of Flask-SocketIO.
     """
 
-    def __init__(self, process: Process, *, identity: Identity | None, wants_offsets: Predicate) -> None:
+    def __init__(
+        self,
+        process: Process,
+        *,
+        identity: Identity | None,
+        wants_offsets: Predicate,
+        disconnect: Callable[[Client], Awaitable[None]],
+    ) -> None:
         server = process.server
         self.outcomes: Counter[str] = Counter()
         self._process = process
@@ -66,6 +76,7 @@ class Gate:
         self._server = server
         self._identity = identity
         self._wants_offsets = wants_offsets
+        self._disconnect = disconnect
         self.guesses = Guesses()
         self.flask = FlaskSessions(server)
         self._watched: WeakSet[Any] = WeakSet()
@@ -204,7 +215,8 @@ class Gate:
     def _around_handler(
         self, event: Any, namespace: str, sid: str, *_args: Any
     ) -> Generator[bool, None, None]:
-        with handling(self._clients, event, namespace, sid) as wanted:
+        with self._process.handlers.running(), handling(self._clients, event, namespace, sid) as asked:
+            wanted = asked and not (self._process.closed and event not in ("connect", "disconnect"))
             yield wanted
             if wanted:
                 self.flask.keep(self._clients, namespace, sid)
@@ -301,15 +313,7 @@ class Gate:
         if connection.phase is not Phase.LIVE or not seams.is_open(self._server, connection.transport):
             await self._see_out(client)
         elif client.doomed:
-            await self._disconnect_quietly(client)
-
-    async def _disconnect_quietly(self, client: Client) -> None:
-        """Disconnect a client as the application has asked before, and can be told no more of a failure."""
-        sid, namespace = client.connection.sid, client.connection.namespace
-        try:
-            await self._host.call(self._server.disconnect, sid, namespace)
-        except PublishError as exc:  # its transport was closed all the same
-            logger.warning("session of %s is not ended: %s", sid, exc, extra={"event": "save.failed"})
+            await self._disconnect(client)
 
     async def _let_in(self, client: Client, packet: Any) -> None:
         """Save, look at the transport, send CONNECT and go live."""

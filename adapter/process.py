@@ -15,7 +15,7 @@ from adapter.background import Background
 from adapter.clients import Client, Clients
 from adapter.expiry import ExpiredHandler, Expiry
 from adapter.frames import AckId, EioFrames, codec_of
-from adapter.handlers import handled_connect, handled_disconnect
+from adapter.handlers import Handlers, handled_connect, handled_disconnect
 from adapter.hosts import Host
 from adapter.requests import Requests
 from adapter.seams import EioPacket
@@ -51,6 +51,7 @@ class Process:
         clients: who is here.
         requests: what this process waits for.
         background: its tasks.
+        handlers: those of the application that are running.
         server: the python-socketio server, or None in a process that only emits.
         json: the JSON module that payloads are written with.
         front_end: carries out what the dispatcher leaves to do; None without a server.
@@ -77,6 +78,7 @@ class Process:
         self.clients = Clients()
         self.requests = Requests(self.host)
         self.background = Background()
+        self.handlers = Handlers()
         self.closed = False
         self._runtime: Runtime[EioPacket] | None = None
         self._sessions: Sessions | None = None
@@ -190,10 +192,11 @@ class Process:
         for task in (self._checkpoints, self._expiry):
             if task is not None:
                 task.cancel()
-        patience = self.settings.publish_timeout  # a disconnect handler may take for ever
+        patience = self.settings.publish_timeout  # a handler may take for ever
         aborts = [self.background.start(self.host.abort(name)) for name in self.clients.transports()]
-        if aborts:
-            await asyncio.wait(aborts, timeout=patience)
+        handlers = asyncio.create_task(self.handlers.end())
+        await asyncio.wait([*aborts, handlers], timeout=patience)
+        handlers.cancel()
         await self.background.finish(patience)
         await self._runtime.close()
 

@@ -285,19 +285,6 @@ def test_a_closed_server_lets_nobody_in() -> None:
         server.wait_empty()
 
 
-def test_a_handler_may_shut_the_server_down() -> None:
-    with open_server(expects_errors=True) as server:
-        client, done = server.client(), threading.Event()
-
-        def stop(_sid: str) -> None:
-            server.sio.shutdown()
-            done.set()
-
-        server.sio.on("stop", stop)
-        client.emit("stop")
-        assert done.wait(10)
-
-
 def test_an_interrupt_in_a_handler_leaves_the_server_as_it_was() -> None:
     class InterruptedHandler(BaseException):
         """Like a timeout of gevent."""
