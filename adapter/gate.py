@@ -27,7 +27,6 @@ from adapter import seams
 from adapter.clients import Client, Clients
 from adapter.flask_sessions import FlaskSessions
 from adapter.guesses import Guesses
-from adapter.handlers import handling
 from adapter.process import Process
 from adapter.seams import EioPacket
 from recovery.core.connection import Phase
@@ -52,9 +51,6 @@ Predicate = Callable[[Mapping[str, Any]], bool]
 class Gate:
     """Lets clients of one server in, and notes when their transports close.
 
-    Args:
-        disconnect: disconnects a client that the application has disconnected before it was let in.
-
     Attributes:
         outcomes: how many clients that asked for recovery got it ("recovered"), or why not.
         guesses: transports that present pids in vain.
@@ -67,7 +63,7 @@ class Gate:
         *,
         identity: Identity | None,
         wants_offsets: Predicate,
-        disconnect: Callable[[Client], Awaitable[None]],
+        disconnect: Callable[[Client], Awaitable[None]],  # whom the application has, before it was let in
     ) -> None:
         server = process.server
         self.outcomes: Counter[str] = Counter()
@@ -215,8 +211,7 @@ class Gate:
     def _around_handler(
         self, event: Any, namespace: str, sid: str, *_args: Any
     ) -> Generator[bool, None, None]:
-        with self._process.handlers.running(), handling(self._clients, event, namespace, sid) as asked:
-            wanted = asked and not (self._process.closed and event not in ("connect", "disconnect"))
+        with self._process.handling(event, namespace, sid) as wanted:
             yield wanted
             if wanted:
                 self.flask.keep(self._clients, namespace, sid)
@@ -246,7 +241,7 @@ class Gate:
             self.outcomes["recovered"] += 1
         elif connection.recovery.reason is not None:
             self.outcomes[connection.recovery.reason.value] += 1
-        self._watch_heartbeat(eio_sid)
+        self._watch(eio_sid)
         return client
 
     async def _newcomer(
@@ -386,7 +381,7 @@ class Gate:
             seams.disconnected(self._server), connection.transport, connection.namespace, reason
         )
 
-    def _watch_heartbeat(self, eio_sid: str) -> None:
+    def _watch(self, eio_sid: str) -> None:
         socket = seams.socket_of(self._server, eio_sid)
         if socket is None or socket in self._watched:
             return
@@ -400,4 +395,4 @@ class Gate:
             for client in self._clients.on(eio_sid):
                 client.connection.prove()
 
-        self._host.watch_heartbeat(socket, note, prove)
+        self._host.watch(socket, note, prove)

@@ -7,7 +7,8 @@ inside the running loop, and after any fork.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import Any
 
 from adapter import seams
@@ -15,7 +16,7 @@ from adapter.background import Background
 from adapter.clients import Client, Clients
 from adapter.expiry import ExpiredHandler, Expiry
 from adapter.frames import AckId, EioFrames, codec_of
-from adapter.handlers import Handlers, handled_connect, handled_disconnect
+from adapter.handlers import Handlers, handled_connect, handled_disconnect, handling
 from adapter.hosts import Host
 from adapter.requests import Requests
 from adapter.seams import EioPacket
@@ -153,6 +154,12 @@ class Process:
         """
         client = self.clients.find(namespace, sid)
         return client is not None and client in (handled_connect.get(), handled_disconnect.get())
+
+    @contextmanager
+    def handling(self, event: Any, namespace: str, sid: str) -> Generator[bool, None, None]:
+        """Surround a handler; tell whether it is to run: see `adapter.handlers`."""
+        with self.handlers.running(), handling(self.clients, event, namespace, sid) as wanted:
+            yield wanted and (not self.closed or event in ("connect", "disconnect"))
 
     async def follow_stream(self) -> None:
         """Begin to read before an emit: a server's own clients get it from the stream, too.

@@ -13,6 +13,7 @@ __all__ = [
     "Step",
     "call",
     "close_room",
+    "close_while_polled",
     "collect",
     "disconnect",
     "edit_session",
@@ -80,6 +81,11 @@ def close_room(room: Any, **options: Any) -> Step:
 def rooms(sid: Any, **options: Any) -> Step:
     """`AsyncServer.rooms`."""
     return _method("server", "rooms", sid, **options)
+
+
+def close_while_polled(sid: str) -> Step:
+    """Close a transport in the middle of a poll (`tests.e2e.payloads`)."""
+    return {"do": "close_while_polled", "sid": sid}
 
 
 def disconnect(sid: Any, **options: Any) -> Step:

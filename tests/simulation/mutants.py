@@ -75,8 +75,8 @@ MUTANTS = (
     Mutant(
         "a position is proven when the PONG comes",
         "adapter/gate.py",
-        "self._host.watch_heartbeat(socket, note, prove)",
-        "self._host.watch_heartbeat(socket, note, lambda: (note(), prove()))",
+        "self._host.watch(socket, note, prove)",
+        "self._host.watch(socket, note, lambda: (note(), prove()))",
     ),
     Mutant(
         "a gap is not noticed",
