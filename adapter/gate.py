@@ -21,7 +21,6 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
-from weakref import WeakSet
 
 from adapter import seams
 from adapter.clients import Client, Clients
@@ -75,7 +74,6 @@ class Gate:
         self._disconnect = disconnect
         self.guesses = Guesses()
         self.flask = FlaskSessions(server)
-        self._watched: WeakSet[Any] = WeakSet()
         self._connecting: set[tuple[str, str]] = set()
         self._admitted: dict[tuple[str, str], Client] = {}
         self._connect = self._host.hook(seams.HANDLE_CONNECT, self.handle_connect)
@@ -145,11 +143,10 @@ class Gate:
     def note_refusal(self, client: Client) -> None:
         """The application refused a client; a recovered session can be claimed again until its deadline."""
         connection = client.connection
-        self._process.runtime.dispatcher.end(connection)
+        self._give_back(client)
         if connection.recovery.recovered:
             self.outcomes["recovered"] -= 1
             self.outcomes[Reason.REFUSED.value] += 1
-        self._process.sessions.save_later(client, HolderState.AWAY)
         logger.info(
             "the application refused %s",
             connection.sid,
@@ -241,7 +238,7 @@ class Gate:
             self.outcomes["recovered"] += 1
         elif connection.recovery.reason is not None:
             self.outcomes[connection.recovery.reason.value] += 1
-        self._watch(eio_sid)
+        self._process.watch(eio_sid)
         return client
 
     async def _newcomer(
@@ -275,7 +272,11 @@ class Gate:
         connection = client.connection
         try:
             await self._connect(connection.transport, namespace, auth)
-        except BaseException:  # a cancelled task, too
+        except BaseException as exc:  # a cancelled task, too
+            # With threads, a transport may have closed just before its environ was looked up.
+            vanished = isinstance(exc, KeyError) and exc.args == (connection.transport,)
+            if vanished:
+                self._give_back(client)
             # python-socketio would leave it neither connected nor refused, and its rooms in the tables.
             if not connection.connect_sent:
                 await self._refuse(connection.transport, connection.namespace)
@@ -285,9 +286,15 @@ class Gate:
                     connection.namespace,
                     ignore_queue=True,
                 )
-            raise
+            if not vanished:
+                raise
         finally:
             await self._settle(client)
+
+    def _give_back(self, client: Client) -> None:
+        """End a connection that was not let in; its session can be claimed again."""
+        self._process.runtime.dispatcher.end(client.connection)
+        self._process.sessions.save_later(client, HolderState.AWAY)
 
     def _answered(self, client: Client) -> None:
         """The connect handler has returned: if its client has gone meanwhile, the sid is free only now."""
@@ -380,19 +387,3 @@ class Gate:
         await self._host.call(
             seams.disconnected(self._server), connection.transport, connection.namespace, reason
         )
-
-    def _watch(self, eio_sid: str) -> None:
-        socket = seams.socket_of(self._server, eio_sid)
-        if socket is None or socket in self._watched:
-            return
-        self._watched.add(socket)
-
-        def note() -> None:
-            for client in self._clients.on(eio_sid):
-                client.connection.note(self._process.runtime.dispatcher.position)
-
-        def prove() -> None:
-            for client in self._clients.on(eio_sid):
-                client.connection.prove()
-
-        self._host.watch(socket, note, prove)

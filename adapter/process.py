@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
+from weakref import WeakSet
 
 from adapter import seams
 from adapter.background import Background
@@ -81,6 +82,7 @@ class Process:
         self.background = Background()
         self.handlers = Handlers()
         self.closed = False
+        self._watched: WeakSet[Any] = WeakSet()
         self._runtime: Runtime[EioPacket] | None = None
         self._sessions: Sessions | None = None
         self._checkpoints: asyncio.Task[Any] | None = None
@@ -160,6 +162,23 @@ class Process:
         """Surround a handler; tell whether it is to run: see `adapter.handlers`."""
         with self.handlers.running(), handling(self.clients, event, namespace, sid) as wanted:
             yield wanted and (not self.closed or event in ("connect", "disconnect"))
+
+    def watch(self, eio_sid: str) -> None:
+        """Note positions with the PINGs of a transport, and prove them with its PONGs, from now on."""
+        socket = seams.socket_of(self.server, eio_sid)
+        if socket is None or socket in self._watched:
+            return
+        self._watched.add(socket)
+
+        def note() -> None:
+            for client in self.clients.on(eio_sid):
+                client.connection.note(self.runtime.dispatcher.position)
+
+        def prove() -> None:
+            for client in self.clients.on(eio_sid):
+                client.connection.prove()
+
+        self.host.watch(socket, note, prove)
 
     async def follow_stream(self) -> None:
         """Begin to read before an emit: a server's own clients get it from the stream, too.

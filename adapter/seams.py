@@ -12,8 +12,8 @@ What is relied on:
   attribute.
 - manager: ``rooms``, ``pending_connect`` and the ``basic_*`` methods keep the tables.
 - Engine.IO socket: ``queue`` is what its transport sends, first in, first out; ``poll`` takes out what is
-  there, for a GET or a WebSocket; ``closing`` and ``closed`` tell its end; every PING goes through ``send``, and
-  ``schedule_ping`` is called for every PONG.
+  there, for a GET or a WebSocket; ``closing`` and ``closed`` tell its end; every PING goes through ``send``,
+  and ``schedule_ping`` is called for every PONG.
 - Engine.IO server: ``_async["websocket"]`` makes what carries a WebSocket, from the socket's bound method.
   One task of the socket calls its ``send``, others its ``wait``; an exception ends either, and with it the
   socket.
