@@ -163,10 +163,10 @@ class Portal:
         if self.is_inside:
             raise RuntimeError("a portal cannot be closed from its own loop, whose end it would wait for")
         with self._lock:
-            self._closed = True
+            ends, self._closed = not self._closed, True
             if self._loop is None or self._thread is None:
                 return
-            with contextlib.suppress(RuntimeError):  # it has ended already
+            if ends:  # else it has ended, or is about to
                 self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(_CLOSE_PATIENCE)
 

@@ -254,6 +254,33 @@ def test_a_call_that_has_begun_when_it_is_closed_may_end() -> None:
     assert outcome == ["done"]
 
 
+def test_it_may_be_closed_while_it_is_being_closed() -> None:
+    """By the end of the process, for one; the calls that have begun have the same time for their end."""
+    portal, waiting = _portal(), threading.Event()
+
+    async def work() -> str:
+        waiting.set()
+        while len(closings) < 2:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
+        return "done"
+
+    def close() -> None:
+        closings.append(portal.close)
+        portal.close()
+
+    closings: list[Any] = []
+    thread, outcome = _in_thread(portal, work)
+    assert waiting.wait(5)
+    closing = threading.Thread(target=close)
+    closing.start()
+    wait_until(lambda: not portal.is_running)
+    close()
+    for each in (thread, closing):
+        each.join(5)
+    assert outcome == ["done"]
+
+
 def test_a_call_that_has_not_begun_when_it_is_closed_never_begins() -> None:
     portal, busy = _portal(), threading.Event()
     portal.post(busy.wait, 10)

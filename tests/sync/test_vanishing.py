@@ -13,7 +13,7 @@ def test_a_transport_that_closes_right_before_the_connect_handler_is_no_error(wi
     """Its environ is gone then, which python-socketio (5.18.1) looks up unasked."""
     with open_server() as server:
         manager: Any = server.manager
-        pre_connect, closed = manager.pre_connect, []
+        pre_connect, closed = manager.pre_connect, list[str]()
 
         def close_first(eio_sid: str, namespace: str) -> Any:
             sid = pre_connect(eio_sid, namespace)
