@@ -14,7 +14,7 @@ import socketio
 from adapter import AsyncRecoveryManager, RecoveryManager
 from recovery.commands import Append
 from recovery.errors import ConfigurationError, PublishError
-from recovery.stores.memory import AsyncMemoryStore
+from recovery.stores.memory import AsyncMemoryStore, MemoryStore
 from tests.sync.harness import Client, Server, open_server
 from tests.waiting import wait_until
 
@@ -365,6 +365,13 @@ def test_a_write_only_manager_reaches_the_clients_of_a_server() -> None:
         with pytest.raises(ConfigurationError, match="write-only"):
             socketio.Server(async_mode="threading", client_manager=script)
         script.close()
+
+
+def test_a_store_that_blocks_is_refused_with_advice() -> None:
+    """This manager, too, has a loop, in which nothing may block."""
+    with pytest.raises(ConfigurationError, match="methods that block: expected") as caught:
+        RecoveryManager(MemoryStore())  # type: ignore[arg-type]  # the mistake under test
+    assert "asyncio servers" not in str(caught.value)
 
 
 def test_an_asyncio_server_is_refused() -> None:
