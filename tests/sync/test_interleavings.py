@@ -1,7 +1,7 @@
 """The interleavings that matter most, with threads: what comes between a connect handler's begin and its end.
 
-``tests/interleavings`` has all of them for asyncio, where a test decides who goes on at each step. The logic is
-the same here (`adapter.operations`, `adapter.gate`); what can differ is which thread does what, and when.
+``tests/interleavings`` has all of them for asyncio, where a test decides who goes on at each step. The logic
+is the same here (`adapter.operations`, `adapter.gate`); what can differ is which thread does what, and when.
 """
 
 import threading
