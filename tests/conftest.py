@@ -1,5 +1,7 @@
 """Fixtures of all tests."""
 
+import signal
+
 from tests.searching import load_profile
 from tests.servers import (
     redis62_server,
@@ -22,3 +24,7 @@ __all__ = [
 pytest_plugins = ["recovery.testing.plugin"]  # where this distribution is installed, pytest has it already
 
 load_profile()
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell has what it runs in the background ignore Ctrl-C, and so would every process that tests start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
