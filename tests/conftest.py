@@ -1,5 +1,6 @@
 """Fixtures of all tests."""
 
+import gc
 import signal
 
 from tests.searching import load_profile
@@ -28,3 +29,9 @@ load_profile()
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell has what it runs in the background ignore Ctrl-C, and so would every process that tests start.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    """Leave the modules and the tests themselves out of garbage collections: many tests end with one."""
+    gc.collect()
+    gc.freeze()

@@ -375,8 +375,8 @@ class Cluster:
     async def _check_errors(self) -> None:
         expected = [*_COMPLAINTS, *self.expected_errors]
         unexpected: list[str] = []
-        for server in self.servers:
-            errors = await server.host.ask("errors")
+        found = await asyncio.gather(*(server.host.ask("errors") for server in self.servers))
+        for server, errors in zip(self.servers, found, strict=True):
             unexpected += [f"{server}: {error}" for error in errors if not any(w in error for w in expected)]
         assert not unexpected, "\n".join(unexpected)
 
