@@ -30,7 +30,7 @@ from tests.waiting import async_wait_until
 __all__ = ["Cluster", "HostProcess", "Server", "ServerError", "real_time_passes"]
 
 ROOT = Path(__file__).resolve().parents[2]
-_START_SECONDS = 20.0
+_START_SECONDS = 60.0
 _STOP_SECONDS = 5.0
 _LOG_SECONDS = 5.0
 _REQUEST_SECONDS = 30.0

@@ -103,7 +103,7 @@ async def test_stock_python_clients_see_no_extra_argument(
     open_cluster: OpenCluster, python_client: Stock, transports: list[str]
 ) -> None:
     # A closing long-polling client of python-engineio waits until its last poll ends, with a ping.
-    cluster = await open_cluster(server={"ping_interval": 0.3, "ping_timeout": 0.5})
+    cluster = await open_cluster(server={"ping_interval": 0.3, "ping_timeout": 2.0})
     await python_client.open(cluster, transports)
     javascript = await cluster.client()
     await cluster.last.emit("one", {"a": b"\x01"})

@@ -23,7 +23,7 @@ from tests.faults.proxy import Proxy
 FRESH, RECOVERED = ClientRecovery(), ClientRecovery(recovered=True)
 TRANSPORTS = [["websocket"], ["polling"], ["polling", "websocket"]]
 # A long-polling client of python-engineio that closes waits until its last poll ends, with a ping.
-PINGS = {"ping_interval": 0.3, "ping_timeout": 0.5}
+PINGS = {"ping_interval": 0.3, "ping_timeout": 2.0}
 
 
 @pytest.fixture(autouse=True)
