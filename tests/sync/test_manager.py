@@ -253,10 +253,14 @@ def test_tables_may_be_read_while_they_change(server: Server) -> None:
 
 @pytest.mark.parametrize("how", ["close", "shutdown"])
 def test_nothing_runs_on(how: str) -> None:
+    def running() -> list[threading.Thread]:
+        return [thread for thread in threading.enumerate() if thread.name.startswith("recovery")]
+
+    wait_until(lambda: not running(), what="the threads of other tests have ended")
     with open_server() as server:
         client = server.client()
         (server.manager.close if how == "close" else server.sio.shutdown)()
-        assert not [thread for thread in threading.enumerate() if thread.name.startswith("recovery")]
+        assert not running()
         with pytest.raises(PublishError, match="closed"):
             server.sio.emit("n")
         server.manager.close()
