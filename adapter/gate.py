@@ -338,7 +338,7 @@ class Gate:
             await self._send_packet(connection.transport, packet)
             connection.connect_sent = True
             self._host.accepted(connection.sid, connection.namespace)
-            if asked:
+            if asked and client.held:  # with threads, another may have taken the session while this was sent
                 connection.go_live()
 
     async def _save_first(self, client: Client) -> bool:

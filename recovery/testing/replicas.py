@@ -52,7 +52,7 @@ def what_it_lacks(primary: Snapshot, replica: Snapshot) -> Undone:
 def changes_in_doubt(events: Sequence[Event], after: Offset) -> list[MembershipChanged]:
     """Changes of rooms that were entries of the stream after an offset, the other way round.
 
-    Whoever had read such an entry has the change, and saves it again. Whoever comes by what was saved has not.
+    Whoever had read such an entry has the change, and saves it again. Who comes by what was saved has not.
     """
     return [
         replace(event, entered=not event.entered, after=after, by=None)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from recovery.core.connection import Phase
 from tests.sync.harness import Client, Server, open_server
 from tests.waiting import wait_until
 
@@ -169,3 +170,27 @@ def test_a_manager_that_is_closed_under_traffic_loses_nothing_that_was_confirmed
         wait_until(lambda: client.got("n")[-1:] == [-1])
         assert client.got("n") == [*confirmed, -1]
         assert client.outcomes == ["fresh", "recovered"]
+
+
+def test_a_client_that_another_server_takes_while_its_connect_is_sent_does_not_go_live_here() -> None:
+    """Sending leaves the loop, in which the connection may end meanwhile."""
+    with open_server("memory://sent") as one, open_server("memory://sent") as two:
+        client = _away(one)
+        eio, taken = one.sio.eio, list[str]()
+        send_packet = eio.send_packet
+
+        def send_slowly(eio_sid: str, packet: Any) -> None:
+            if not taken and str(packet.data).startswith("0"):
+                taken.append(eio_sid)
+                [held] = one.manager._operations.process.clients.all()
+                client.dial(two)
+                wait_until(lambda: held.connection.phase is Phase.ENDED)
+            send_packet(eio_sid, packet)
+
+        eio.send_packet = send_slowly
+        client.dial(one)
+        wait_until(lambda: bool(two.handled))
+        two.sio.emit("n", 1)
+        wait_until(lambda: client.got("n") == [0, 1])
+        assert client.outcomes[-1] == "recovered"
+        one.wait_empty()
