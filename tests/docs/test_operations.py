@@ -22,10 +22,12 @@ from recovery.settings import Settings
 from tests.docs.pages import DOCS, ROOT, blocks
 from tests.faults.conftest import impatient
 from tests.faults.redis_process import RedisProcess
-from tests.frameworks.serving import Site, free_port
+from tests.frameworks.conftest import site
+from tests.frameworks.serving import Site
+from tests.ports import free_port
 from tests.waiting import async_wait_until, wait_until
 
-__all__ = ["impatient"]
+__all__ = ["impatient", "site"]
 
 HOW_TO = DOCS / "how-to"
 EXAMPLES = DOCS / "examples" / "operations"
@@ -193,14 +195,6 @@ def test_the_table_of_reasons_names_all() -> None:
 
 
 # --------------------------------------------------------------------------------- metrics and spans
-
-
-@pytest.fixture
-def site(tmp_path: Path, valkey_url: str) -> Iterator[Site]:
-    """Where an example is served."""
-    made = Site(tmp_path, valkey_url)
-    yield made
-    made.close()
 
 
 def _free_ports(count: int) -> int:
