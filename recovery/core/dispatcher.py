@@ -231,10 +231,11 @@ class Dispatcher(Generic[F]):
         assert head is not None, "the caller has looked"
         if head.rooms is not None and not self._anyone_in(head.namespace, head.rooms):
             return
-        event, recipients = stored.broadcast(self.codec), 0
-        since = 0 if self.observer is None else self.observer.delivering(stored)
-        for connection in self._addressed(head.namespace, event.audience, stored.offset):
-            recipients += 1
+        event = stored.broadcast(self.codec)
+        addressed = self._addressed(head.namespace, event.audience, stored.offset)
+        if self.observer is not None:
+            addressed = _observed(self.observer, stored, event.args[0], addressed)
+        for connection in addressed:
             if event.ack is not None:
                 waiting = self._deliver_with_ack(connection, event)
             else:
@@ -242,8 +243,6 @@ class Dispatcher(Generic[F]):
                 waiting = connection.deliver(frames)
             if self._overflows(connection, waiting):
                 yield Overflowed(connection)
-        if self.observer is not None and recipients:
-            self.observer.delivered(stored, event.args[0], recipients, since)
 
     def _overflows(self, connection: Connection[F], waiting: int) -> bool:
         """Whether too much waits for a client; what its replay put there does not count."""
@@ -354,3 +353,15 @@ class Dispatcher(Generic[F]):
 def _next(offset: Offset) -> Offset:
     """A place just after an offset: where a packet of this moment would be judged."""
     return Offset(offset.ms, offset.seq + 1)
+
+
+def _observed(
+    observer: Observer, stored: StoredEntry[F], event: str, addressed: Iterator[Connection[F]]
+) -> Iterator[Connection[F]]:
+    """Tell an observer when the first of these clients is about to get an event, and when the last has."""
+    since, recipients = observer.delivering(stored), 0
+    for connection in addressed:
+        recipients += 1
+        yield connection
+    if recipients:
+        observer.delivered(stored, event, recipients, since)
