@@ -93,8 +93,11 @@ async def test_a_loop_that_closes_begins_no_further_handler() -> None:
                 begun.set()
                 await asyncio.Event().wait()
 
+            def note(*_args: Any) -> None:
+                seen.append("n")
+
             driver.client.on("slow", slow)
-            driver.client.on("n", lambda *_args: seen.append("n"))
+            driver.client.on("n", note)
             await driver.connect(server.url)
             async with asyncio.timeout(10):
                 await begun.wait()

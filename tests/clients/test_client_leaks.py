@@ -9,8 +9,6 @@ from tests.clients.drivers import COLOURS, Driver, driving
 from tests.clients.scripted import PID, event, joined, offset, scripted
 from tests.waiting import async_wait_until
 
-_ASKED = 0.2  # seconds in which nobody collects garbage: to do so takes much longer, each time
-
 
 async def test_many_connections_leave_no_more_than_one(driver: Driver) -> None:
     driver.listen("n")
@@ -49,4 +47,4 @@ async def test_nothing_is_left_of_a_client(colour: str) -> None:
             gc.collect()
             return not any(one() for one in gone)
 
-        await async_wait_until(are_collected, timeout=_ASKED, what="the client collected")
+        await async_wait_until(are_collected, what="the client collected")

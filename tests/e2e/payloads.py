@@ -1,6 +1,6 @@
 """An EVENT and a CLOSE in one polling payload: what python-engineio makes of a close in the wrong moment."""
 
-import asyncio
+import inspect
 from typing import TYPE_CHECKING, Any
 
 from engineio import packet as eio_packet
@@ -23,7 +23,7 @@ async def close_while_polled(app: "App", step: Step) -> int:
     finished, sid = app.colour.finished, step["sid"]
     eio_sid = app.sio.manager.eio_sid_from_sid(sid, "/")
     socket = app.sio.eio.sockets[eio_sid]
-    kind = _AsyncQueue if asyncio.iscoroutinefunction(socket.queue.get) else _SyncQueue
+    kind = _AsyncQueue if inspect.iscoroutinefunction(socket.queue.get) else _SyncQueue
     queue = socket.queue = kind(socket.queue, [app.colour.event() for _ in range(2)])
     emitted = 0
     while not queue.taken.is_set():  # the poll that waits already takes no time
