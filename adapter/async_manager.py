@@ -7,13 +7,13 @@ that all servers of the cluster share, and whose recent part answers what a clie
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Unpack
 
+from adapter.async_cluster_manager import AsyncClusterManager
 from adapter.expiry import ExpiredHandler
 from adapter.gate import Gate, Identity, Predicate
 from adapter.hosts import AsyncHost
 from adapter.operations import Choices, Operations
 from adapter.peers import can_use_offsets
 from adapter.process import Process
-from adapter.releases import AsyncManager
 from recovery.commands import AsyncStore
 from recovery.entries import JsonModule
 from recovery.errors import ConfigurationError
@@ -25,7 +25,7 @@ from recovery.stores import open_async_store
 __all__ = ["AsyncRecoveryManager"]
 
 
-class AsyncRecoveryManager(AsyncManager):
+class AsyncRecoveryManager(AsyncClusterManager):
     """A client manager with connection state recovery, for an asyncio server.
 
     Args:

@@ -7,27 +7,30 @@ inside the running loop, and after any fork.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from adapter import seams
 from adapter.background import Background
 from adapter.clients import Client, Clients
+from adapter.cluster import Cluster
 from adapter.expiry import ExpiredHandler, Expiry
 from adapter.frames import AckId, EioFrames, codec_of
 from adapter.handlers import handled_connect, handled_disconnect
 from adapter.hosts import Host
 from adapter.requests import Requests
 from adapter.seams import EioPacket
+from adapter.server_events import ServerEvents
 from adapter.sessions import Sessions
 from recovery.aio.runtime import FrontEnd, Runtime
 from recovery.commands import AsyncStore
 from recovery.core.connection import Phase
+from recovery.core.packets import AckRequest
 from recovery.core.saving import KEPT_MS
 from recovery.entries import JsonModule
 from recovery.errors import EncodingError, PublishError, StoreUnavailableError
 from recovery.flows.expiring import Terms, terms_of
-from recovery.records import Draft
+from recovery.records import Audience, Draft, Namespace, Sid
 from recovery.settings import Settings
 
 __all__ = ["Process"]
@@ -51,11 +54,13 @@ class Process:
         clients: who is here.
         requests: what this process waits for.
         background: its tasks.
+        cluster: the other servers.
         server: the python-socketio server, or None in a process that only emits.
         json: the JSON module that payloads are written with.
         front_end: carries out what the dispatcher leaves to do; None without a server.
         lost: told of a client whose session another server has taken.
         session_expired: the application's handler, or None.
+        server_events: the application's handlers of events for servers.
         closed: `close` was called; nobody may get in any more.
     """
 
@@ -69,6 +74,7 @@ class Process:
         self.front_end: FrontEnd[EioPacket] | None = None
         self.lost: Callable[[Client], None] | None = None
         self.session_expired: ExpiredHandler | None = None
+        self.server_events = ServerEvents(host)
         self._store = store
         self._ack_id = ack_id
         self._begin()
@@ -77,15 +83,19 @@ class Process:
         self.clients = Clients()
         self.requests = Requests(self.host)
         self.background = Background()
+        self.cluster = Cluster(self, self._store)
         self.closed = False
         self._runtime: Runtime[EioPacket] | None = None
         self._sessions: Sessions | None = None
         self._checkpoints: asyncio.Task[Any] | None = None
         self._expiry: asyncio.Task[Any] | None = None
+        self._heartbeats: asyncio.Task[Any] | None = None
 
     def renew(self, renewed: Callable[[AsyncStore], AsyncStore]) -> None:
         """In a forked child: begin anew; see `adapter.operations.Operations.renew`."""
-        _inherited.append((self._store, self._runtime, self._sessions, self.background, self.clients))
+        _inherited.append(
+            (self._store, self._runtime, self._sessions, self.background, self.clients, self.cluster)
+        )
         self._store = renewed(self._store)
         self._begin()
 
@@ -97,7 +107,7 @@ class Process:
             self._runtime = Runtime(
                 self._store,
                 self.settings,
-                codec_of(packet_class, self.json),
+                codec_of(packet_class, self.json, only_plaintext=self.settings.only_plaintext),
                 EioFrames(packet_class, self._ack_id),
                 self.front_end,
                 retention_ms=self.retention_ms,
@@ -105,6 +115,8 @@ class Process:
             if self.server is not None and self.session_expired is not None:
                 expiry = Expiry(self._runtime, self.background, self.host, self.session_expired, self._terms)
                 self._expiry = self.background.start(expiry.watch())
+            if self.server is not None:
+                self._heartbeats = self.background.start(self.cluster.run())
         return self._runtime
 
     @property
@@ -165,6 +177,17 @@ class Process:
         except StoreUnavailableError as exc:
             raise PublishError(f"the packet was not stored: {exc}", maybe_stored=False) from exc
 
+    def deliver(
+        self, namespace: Namespace, args: Sequence[Any], audience: Audience, ack: AckRequest | None
+    ) -> list[Sid]:
+        """Deliver to clients of this process, at once; return who they are."""
+        dispatcher = self.runtime.dispatcher
+        sids = [connection.sid for connection in dispatcher.addressed(namespace, audience)]
+        effects = dispatcher.deliver_local(namespace, args, audience, ack)
+        if self.front_end is not None:
+            self.front_end.carry_out(effects)
+        return sids
+
     async def answer(self, make: Callable[[], Draft]) -> None:
         """Append an answer to another server, where nobody can be told of a failure but the log.
 
@@ -187,7 +210,7 @@ class Process:
         self.closed = True
         if self._runtime is None:
             return
-        for task in (self._checkpoints, self._expiry):
+        for task in (self._checkpoints, self._expiry, self._heartbeats):
             if task is not None:
                 task.cancel()
         patience = self.settings.publish_timeout  # a disconnect handler may take for ever
@@ -195,6 +218,7 @@ class Process:
         if aborts:
             await asyncio.wait(aborts, timeout=patience)
         await self.background.finish(patience)
+        await self.cluster.close()
         await self._runtime.close()
 
     async def let_go(self) -> None:
@@ -204,6 +228,7 @@ class Process:
         self.closed = True
         # An embedded server is stopped in a thread, which Python does not begin any more; it ends by itself.
         with contextlib.suppress(RuntimeError):
+            await self.cluster.drop()
             await self._store.close()
 
     def _pings(self) -> tuple[float, float]:

@@ -37,6 +37,7 @@ from recovery.errors import StoreError
 from recovery.offsets import ORIGIN, Offset
 from recovery.reasons import Reason
 from recovery.records import Draft, Entry, Epoch, HolderState, Pid, ServerId, StreamState
+from recovery.stores.memory_channels import Hub
 from recovery.stores.memory_claims import Claim, refusal_of
 from recovery.stores.memory_deadlines import Deadlines
 
@@ -70,6 +71,7 @@ class MemoryState:
         self._deadlines = Deadlines()
         self._waiters: set[Callable[[], None]] = set()
         self._writes_until_sweep = _SWEEP_AFTER
+        self.hub = Hub()
 
     def execute(self, command: Command[R]) -> R:
         """Carry out one command atomically; see `recovery.commands.Store.execute`.
