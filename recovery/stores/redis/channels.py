@@ -7,6 +7,7 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
+
 from redis import exceptions
 
 from recovery.channels import Hear
