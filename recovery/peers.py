@@ -80,6 +80,9 @@ class ServerRecord:
         name: host and process id; "" for one of Node's, as all that follows is unknown then.
         clients: how many are connected to it, None if unknown.
         lag: seconds of the stream by which it is behind the server that has read most, None if unknown.
+
+    >>> ServerRecord(ServerId("c2f0"), PeerKind.NODE, True, 0.0).lag is None
+    True
     """
 
     server: ServerId
@@ -101,6 +104,9 @@ class RemoteSocket:
         rooms: that it is in, its own sid among them.
         data: its user session, or Node's ``socket.data``.
         server: where it is.
+
+    >>> RemoteSocket(Sid("1SYf"), {}, ("1SYf", "news"), {"user": "ann"}, ServerId("c2f0")).data["user"]
+    'ann'
     """
 
     id: Sid

@@ -325,7 +325,7 @@ class Cluster:
     ) -> JsClient:
         """Create a client that starts to connect; it need not get in. Its `url` may be elsewhere."""
         place = server or self.first
-        spec = {"url": place.url, "path": place.path, **options}
+        spec: dict[str, Any] = {"url": place.url, "path": place.path, **options}
         client = await self._clients.open(namespace=namespace, **spec)
         self._mine.append(client)
         return client
