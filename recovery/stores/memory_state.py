@@ -15,6 +15,7 @@ from copy import copy, deepcopy
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
+from recovery.adoption import FindSession
 from recovery.commands import (
     Append,
     Appended,
@@ -200,6 +201,8 @@ class MemoryState:
                 return self._expire(command, now)
             case BurySession():
                 return self._bury(command, now)
+            case FindSession():
+                return None  # no server of Node's comes here
             case _:
                 raise StoreError(f"the memory store does not know the command {type(command).__name__}")
 

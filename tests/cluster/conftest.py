@@ -60,6 +60,7 @@ async def open_node(node: None, store_url: str) -> AsyncIterator[OpenNode]:
             )
             await peer.node.start()
             stack.push_async_callback(peer.node.stop)
+            await peer.until_reading(store_url, cluster.app)
             peer.url = f"http://127.0.0.1:{await peer.node.ask('port')}"
             return peer
 

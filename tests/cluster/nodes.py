@@ -1,6 +1,10 @@
 """A server of Node's in a cluster, and what a test asks of it (``tests/e2e/node/cluster.js``)."""
 
+import asyncio
+import json
 from typing import Any
+
+import redis
 
 from tests.e2e.node_process import NodeProcess
 from tests.e2e.wire import Json, decode
@@ -37,6 +41,19 @@ class NodeServer:
             return bool(await self.ask("serverCount") == servers)
 
         await async_wait_until(count, what=f"{servers} servers")
+
+    async def until_reading(self, store_url: str, stream: str) -> None:
+        """Wait until it reads the stream. Before its first entry it reads from "$", and misses some."""
+        packet = json.dumps({"packet": ["warm"]})
+        client: Any = redis.Redis.from_url(store_url)  # its types are those of both colours at once
+
+        async def is_warm() -> bool:
+            client.xadd(stream, {"uid": "emitter", "nsp": "/", "type": "9", "data": packet})
+            await asyncio.sleep(0.02)
+            return any(report["t"] == "warm" for report in self.reports)
+
+        await async_wait_until(is_warm, what="a server of Node's that reads")
+        client.close()
 
     def asked(self) -> list[Json]:
         """The arguments of the event ``ask`` for servers, each time."""

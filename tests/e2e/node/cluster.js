@@ -34,7 +34,6 @@ const adapter = createAdapter(await connect(), {
   streamName: flags["stream-name"],
   channelPrefix: flags["stream-name"],
   useShardedPubSub: flags.sharded,
-  blockTimeInMs: 200,
 });
 const http = createServer();
 const io = new Server(http, {
@@ -59,6 +58,8 @@ io.on("ask", (...args) => {
   report({ t: "ask", args: encode(args) });
   answer?.({ from: "node", args });
 });
+
+io.on("warm", () => report({ t: "warm" }));
 
 function target({ to, except, nsp, local }) {
   let chosen = io.of(nsp ?? "/");
