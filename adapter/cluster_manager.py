@@ -176,7 +176,7 @@ class ClusterManager(LockedTables):
         """Emit an event to all other servers of the cluster; this one's handlers are not called.
 
         A server that has no connection to Redis at that moment does not get it. A write-only manager sends it
-        through the stream, as Node's emitter does.
+        through the stream.
 
         Raises:
             EncodingError: the data cannot be sent.

@@ -128,7 +128,7 @@ class ClusterOperations:
     async def server_side_emit(self, event: str, data: Sequence[Any], namespace: Namespace) -> None:
         """Emit an event to the other servers."""
         packet = [event, *data]
-        if self._process.server is None:  # as Node's emitter does, which listens to nothing
+        if self._process.server is None:  # it has no channels
             await self._publish(self._process.runtime.drafts.server_event(namespace, packet))
             return
         await self._process.runtime.start()

@@ -7,7 +7,7 @@ writes them: ``data`` is JSON, or base64 of MessagePack where JSON cannot carry 
    member there never decodes ``data``. Node's entries lack it and are decoded.
 2. ``for``, the server that alone has to act (an answer to a request).
 3. Types from 100 on, which Node ignores. Types 3 to 12 have the numbers and fields of Node's
-   ``MessageType``; Node's servers send 9 and 12 by PUB/SUB (`recovery.messages`), its emitter 9 here.
+   ``MessageType``; Node's servers send 9 and 12 by PUB/SUB (`recovery.messages`), and read both here, too.
 
 Whatever is read here may have been written by anybody: decoding checks every type and raises
 `MalformedError`, nothing else.
