@@ -57,12 +57,16 @@ async def test_servers_of_one_process_are_a_cluster() -> None:
         anna, bert = cluster.client("anna"), cluster.client("bert")
         await anna.connect(one)
         await bert.connect(two)
-        one.manager.on_server_event("add", lambda left, right: left + right)
 
-        async def add(left: int, right: int) -> int:
+        @one.manager.on_server_event("add")
+        def add_plainly(left: int, right: int) -> int:
+            return left + right
+
+        @two.manager.on_server_event("add")
+        async def add_one_more(left: int, right: int) -> int:
             return left + right + 1
 
-        two.manager.on_server_event("add", add)
+        assert add_plainly(1, 2) == 3, "a handler is given back as it was"
         assert {each.id for each in await one.manager.fetch_sockets()} == {anna.sid, bert.sid}
         assert list((await one.manager.server_side_call("add", 1, 2)).values()) == [4]
         assert list((await two.manager.server_side_call("add", 1, 2)).values()) == [3]

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-import msgpack
 import pytest
 
 from recovery.entries import PayloadCodec
 from recovery.errors import EncodingError, MalformedError
 from recovery.messages import Message, MessageKind, decode_message, encode_message, event_of
+from recovery.packing import pack, unpack
 from recovery.records import Namespace, ServerId
 
 CODEC = PayloadCodec()
@@ -21,8 +21,8 @@ def test_a_message_comes_back(kind: MessageKind) -> None:
 
 
 def test_a_message_without_data_has_none() -> None:
-    assert msgpack.unpackb(encode_message(HEARTBEAT, CODEC)) == {"uid": "c2f0", "nsp": "/", "type": 2}
-    assert decode_message(msgpack.packb({"uid": "c2f0", "nsp": "/", "type": 2}), CODEC) == HEARTBEAT
+    assert unpack(encode_message(HEARTBEAT, CODEC)) == {"uid": "c2f0", "nsp": "/", "type": 2}
+    assert decode_message(pack({"uid": "c2f0", "nsp": "/", "type": 2}), CODEC) == HEARTBEAT
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_a_message_without_data_has_none() -> None:
 )
 def test_what_is_no_message_is_refused(fields: Any) -> None:
     with pytest.raises(MalformedError):
-        decode_message(msgpack.packb(fields), CODEC)
+        decode_message(pack(fields), CODEC)
 
 
 @pytest.mark.parametrize("payload", [b"", b"\xc1", b"{}", b"\x81" * 5000])
