@@ -82,6 +82,7 @@ TOUR = (
     "recovery/aio/tasks.py",
     "recovery/aio/waits.py",
     "recovery/aio/runtime.py",
+    "recovery/aio/roll_call.py",
     "recovery/stores/memory_claims.py",
     "recovery/stores/memory_deadlines.py",
     "recovery/stores/memory_channels.py",

@@ -1,10 +1,15 @@
 """One cluster of our servers and the real ones of Node, in both directions, on either client for Redis."""
 
+import os
+import signal
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
+from recovery.aio.roll_call import call_the_roll
+from recovery.channels import HasChannels
+from recovery.stores import open_async_store
 from tests.cluster.conftest import OpenCluster, OpenNode, opened
 from tests.cluster.nodes import NodeServer
 from tests.e2e import steps
@@ -126,6 +131,25 @@ async def test_the_roll_has_servers_of_both(mixed: Mixed) -> None:
     records = await mixed.manage("servers")
     assert sorted(record["kind"] for record in records) == ["node", "python", "python"]
     assert all(record["answered"] for record in records)
+
+
+async def test_the_roll_can_be_called_from_outside(mixed: Mixed, store_url: str, kind: str) -> None:
+    store = open_async_store(store_url, stream_name=mixed.cluster.app, session_key_prefix="sio:session:")
+    assert isinstance(store, HasChannels)
+    sharded = kind == "sharded"
+    roll = await call_the_roll(store, channel_prefix=mixed.cluster.app, use_sharded_pubsub=sharded)
+    assert sorted(server.kind for server in roll.servers) == ["node", "python", "python"]
+    assert sorted(server.clients for server in roll.servers if server.clients is not None) == [0, 1]
+    assert roll.silent == 0
+    os.kill(mixed.server.host.pid, signal.SIGSTOP)
+    try:
+        roll = await call_the_roll(
+            store, channel_prefix=mixed.cluster.app, use_sharded_pubsub=sharded, patience=0.5
+        )
+    finally:
+        os.kill(mixed.server.host.pid, signal.SIGCONT)
+    assert (len(roll.servers), roll.silent) == (2, 1)
+    await store.close()
 
 
 async def test_clients_of_both_acknowledge_a_broadcast_of_either(mixed: Mixed) -> None:
