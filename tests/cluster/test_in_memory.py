@@ -1,6 +1,5 @@
 """Everything works in one process, too: one server, or several that share a store in memory."""
 
-import asyncio
 import logging
 from typing import Any
 
@@ -171,6 +170,5 @@ async def test_a_client_that_leaves_in_the_middle_is_silent() -> None:
         await anna.connect(one)
         await two.manager.start()
         anna.drop(silently=True)
-        answers = await two.manager.broadcast_call("vote", timeout=0.2)
+        answers = await two.manager.broadcast_call("vote", timeout=1)
         assert (answers.silent, answers.responses) == ((anna.sid,), [])
-        await asyncio.sleep(0)

@@ -116,3 +116,4 @@ async def test_where_sessions_are_bound_to_users_none_of_nodes_is_adopted(
     await client.events(1, "n")
     await left(peer, client)
     assert not (await client.reconnect(cluster.last.url)).recovered
+    assert (await cluster.last.recovery(client.sid))["reason"] == "session-unknown"

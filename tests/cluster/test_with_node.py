@@ -144,7 +144,7 @@ async def test_the_roll_can_be_called_from_outside(mixed: Mixed, store_url: str,
     os.kill(mixed.server.host.pid, signal.SIGSTOP)
     try:
         roll = await call_the_roll(
-            store, channel_prefix=mixed.cluster.app, use_sharded_pubsub=sharded, patience=0.5
+            store, channel_prefix=mixed.cluster.app, use_sharded_pubsub=sharded, patience=2.0
         )
     finally:
         os.kill(mixed.server.host.pid, signal.SIGCONT)
@@ -166,7 +166,7 @@ async def test_clients_of_both_acknowledge_a_broadcast_of_either(mixed: Mixed) -
 async def test_clients_of_either_that_do_not_acknowledge_are_counted(mixed: Mixed) -> None:
     await mixed.ours.set_ack("never")
     await mixed.theirs.set_ack("never")
-    answers = await mixed.manage("broadcast_call", "vote", 1, timeout=0.5)
+    answers = await mixed.manage("broadcast_call", "vote", 1, timeout=2)
     assert (answers["responses"], list(answers["silent"]), answers["unknown"]) == ([], [mixed.ours.sid], 1)
     answers = await mixed.peer.ask("call", event="vote", args=[2], timeout=500)
     assert (answers["responses"], answers["error"]) == ([], "operation has timed out")
