@@ -117,15 +117,14 @@ class Cluster:
             self._process.background.start(self.join_if_possible(namespace))
 
     async def publish(self, kind: MessageKind, namespace: Namespace, data: Mapping[str, Any]) -> int:
-        """Send a message to all other servers; return how many of them heard it.
+        """Send a message to all servers; return how many heard it, this one among them if it listens.
 
         Raises:
             EncodingError: the data cannot be sent.
             StoreError: it was not sent.
         """
         channel = public_channel(self._prefix, namespace)
-        heard = await self._channels.publish(channel, self._encode(kind, namespace, data))
-        return heard - (namespace in self._joined)
+        return await self._channels.publish(channel, self._encode(kind, namespace, data))
 
     async def answer(
         self, asking: ServerId, kind: MessageKind, namespace: Namespace, data: Mapping[str, Any]
@@ -144,7 +143,7 @@ class Cluster:
             del self._gatherings[request_id]
 
     async def question(self, kind: MessageKind, namespace: Namespace, data: Mapping[str, Any]) -> int:
-        """Put a question to all other servers; return how many heard it. Raises like `publish`."""
+        """Put a question to all servers; return how many heard it, see `publish`."""
         await self.join(namespace)
         edge = str(self._process.runtime.dispatcher.edge)
         return await self.publish(kind, namespace, {**data, "after": edge})
@@ -225,17 +224,23 @@ class Cluster:
         runtime = self._process.runtime
         try:
             message = decode_message(payload, runtime.dispatcher.codec)
-            if message.server != runtime.server:
+            if message.server == runtime.server:
+                self._take_own(message)
+            else:
                 self._take(message)
-        except MalformedError as exc:
+        except Exception as exc:  # noqa: BLE001 - whatever is in a message, this server must go on listening
             if runtime.tally.note("message.skipped", asyncio.get_running_loop().time()):
                 logger.warning("a message is left out: %s", exc, extra={"event": "message.skipped"})
 
+    def _take_own(self, message: Message) -> None:
+        """A question of this server's has come back: it was counted among those who heard it."""
+        gathering = self._gatherings.get(str(message.data.get("requestId")))
+        if gathering is not None:
+            gathering.came_back()
+
     def _take(self, message: Message) -> None:
         if message.kind is MessageKind.ADAPTER_CLOSE:
-            self.roster.left(message.server)
-            for gathering in list(self._gatherings.values()):
-                gathering.left(message.server)
+            self._let_go(message.server)
             return
         heartbeat = message.kind in {MessageKind.INITIAL_HEARTBEAT, MessageKind.HEARTBEAT}
         report = Report.read(message.data if heartbeat else message.data.get("server"))
@@ -248,6 +253,14 @@ class Cluster:
         elif not heartbeat:
             self._take_answer(message, text_of(message.data, "requestId"))
 
+    def _let_go(self, server: ServerId) -> None:
+        """A server leaves: it will not answer what it has heard."""
+        now = asyncio.get_running_loop().time()
+        for gathering in list(self._gatherings.values()):
+            if server in self.roster.listening(gathering.namespace, now=now):
+                gathering.left(server)
+        self.roster.left(server)
+
     def _take_answer(self, message: Message, request_id: str) -> None:
         data, gathering = message.data, self._gatherings.get(request_id)
         if message.kind is MessageKind.BROADCAST_ACK:
@@ -259,8 +272,10 @@ class Cluster:
                 self._process.background.start(self._process.requests.acknowledge(request_id, args))
         elif gathering is None:
             return
-        elif message.kind is MessageKind.BROADCAST_CLIENT_COUNT:
+        elif message.kind is MessageKind.BROADCAST_CLIENT_COUNT and isinstance(gathering, ClientGathering):
             gathering.answer(message.server, _clients_of(data))
+        elif isinstance(gathering, ClientGathering):
+            raise MalformedError(f"an answer of type {message.kind} to a question of another")
         elif message.kind is MessageKind.FETCH_SOCKETS_RESPONSE:
             gathering.answer(message.server, data.get("sockets"))
         else:

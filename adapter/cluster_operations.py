@@ -88,7 +88,7 @@ class ClusterOperations:
         found = sockets_here(self._process, namespace, audience)
         if local:
             return found
-        gathering = Gathering()
+        gathering = Gathering(namespace)
         data = {"requestId": new_request_id(), "opts": _opts(audience)}
         kind = MessageKind.FETCH_SOCKETS
         complete = await self._cluster.ask(kind, namespace, data, gathering, patience)
@@ -107,7 +107,7 @@ class ClusterOperations:
         args, request_id = arguments_of(event, data), new_request_id()
         request = {"requestId": request_id, "packet": {"type": 2, "data": args}, "opts": _opts(audience)}
         ack = AckRequest(self._cluster.server, request_id, by_channel=True)
-        gathering = ClientGathering()
+        gathering = ClientGathering(namespace)
         with self._cluster.gathered(request_id, gathering), contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience):
                 kind = MessageKind.BROADCAST
@@ -140,7 +140,7 @@ class ClusterOperations:
         """Emit an event to the other servers, and gather their answers."""
         self._demand_server()
         await self._process.runtime.start()
-        gathering = Gathering()
+        gathering = Gathering(namespace)
         request = {"requestId": new_request_id(), "packet": [event, *data]}
         kind = MessageKind.SERVER_SIDE_EMIT
         if not await self._cluster.ask(kind, namespace, request, gathering, patience):
@@ -151,7 +151,7 @@ class ClusterOperations:
         """Call the roll: this server, and all others."""
         self._demand_server()
         await self._process.runtime.start()
-        gathering = Gathering()
+        gathering = Gathering(Namespace("/"))
         nobody = Audience((f"roll-call-{secrets.token_hex(8)}",))  # a room without members
         data = {"requestId": new_request_id(), "opts": _opts(nobody)}
         await self._cluster.ask(MessageKind.FETCH_SOCKETS, Namespace("/"), data, gathering, patience)

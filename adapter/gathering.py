@@ -1,13 +1,15 @@
 """Gathering answers: of each server of the cluster, or of the clients of each.
 
-Answers may come before it is known how many there will be; and a server may leave before it has answered.
+1. Answers may come before it is known how many there will be; and a server may leave before it has answered.
+2. Redis counts the server that asks, too, if that listens. It hears its own question then, before any answer;
+   if it does not, because its connection was just lost, it was not counted.
 """
 
 import asyncio
 from typing import Any
 
 from recovery.peers import BroadcastAnswers
-from recovery.records import ServerId, Sid
+from recovery.records import Namespace, ServerId, Sid
 
 __all__ = ["ClientGathering", "Gathering"]
 
@@ -16,18 +18,27 @@ class Gathering:
     """One answer of each server.
 
     Attributes:
+        namespace: that was asked in.
         answers: by server.
         done: when all have answered.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, namespace: Namespace) -> None:
+        self.namespace = namespace
         self.answers: dict[ServerId, Any] = {}  # as each server has it
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._expected: int | None = None
+        self._returned = 0
+        self._left = 0
 
     def expect(self, servers: int) -> None:
-        """So many servers were asked."""
-        self._expected = max(servers, 0)
+        """So many have heard the question, this server among them if it hears it, too."""
+        self._expected = servers
+        self._look()
+
+    def came_back(self) -> None:
+        """This server has heard its own question."""
+        self._returned = 1
         self._look()
 
     def answer(self, server: ServerId, value: Any) -> None:
@@ -37,18 +48,22 @@ class Gathering:
 
     def left(self, server: ServerId) -> None:
         """A server has left: it will not answer."""
-        if server not in self.answers and self._expected:
-            self._expected -= 1
+        if server not in self.answers and self._missing() > 0:
+            self._left += 1
             self._look()
 
     def missing(self, known: tuple[ServerId, ...]) -> tuple[tuple[ServerId, ...], int]:
         """Who has not answered: of those that are known, and how many more."""
         silent = tuple(server for server in known if server not in self.answers)
-        return silent, max((self._expected or 0) - len(self.answers) - len(silent), 0)
+        return silent, max(self._missing() - len(silent), 0)
 
     def is_complete(self) -> bool:
         """Whether all that were asked have answered."""
-        return self._expected is not None and len(self.answers) >= self._expected
+        return self._expected is not None and self._missing() <= 0
+
+    def _missing(self) -> int:
+        """How many have not answered."""
+        return (self._expected or 0) - len(self.answers) - self._returned - self._left
 
     def _look(self) -> None:
         if self.is_complete() and not self.done.done():
@@ -61,8 +76,8 @@ class ClientGathering(Gathering):
     An answer of a server is a number of clients, or a list of their sids.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, namespace: Namespace) -> None:
+        super().__init__(namespace)
         self._own: list[Sid] = []
         self._responses: list[Any] = []
         self._by_client: dict[Sid, Any] = {}

@@ -1,6 +1,8 @@
 """Everything works in one process, too: one server, or several that share a store in memory."""
 
+import asyncio
 import logging
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -75,6 +77,25 @@ async def test_servers_of_one_process_are_a_cluster() -> None:
         assert len(await one.manager.servers()) == 1
 
 
+async def test_a_server_that_leaves_in_the_middle_of_a_question_is_not_waited_for() -> None:
+    async with EmbeddedCluster(_register, url="memory://leaving-server") as cluster:
+        one, two = cluster.servers
+        asked = asyncio.Event()
+
+        @two.manager.on_server_event("ask")
+        async def ask() -> None:
+            asked.set()
+            await asyncio.Event().wait()
+
+        await two.manager.start()
+        await one.manager.servers()
+        asking = asyncio.create_task(one.manager.server_side_call("ask", timeout=30))
+        await asyncio.wait_for(asked.wait(), 10)
+        two.manager._process.settings = replace(two.manager.settings, publish_timeout=0.1)  # or close waits
+        await two.manager.close()
+        assert await asyncio.wait_for(asking, 10) == {}
+
+
 async def test_a_store_without_channels_serves_one_server() -> None:
     class Plain:
         """A store of somebody's own, with what the contract demands and no more."""
@@ -116,6 +137,8 @@ async def test_what_others_write_on_a_channel_stops_nobody(caplog: pytest.LogCap
             {"uid": "x", "nsp": "/", "type": 9, "data": {"packet": ["a"], "after": "nowhere"}},
             {"uid": "x", "nsp": "/", "type": 8, "data": {}},
             {"uid": "x", "nsp": "/", "type": 11, "data": {"requestId": "1"}},
+            {"uid": sio.manager._process.runtime.server, "nsp": "/", "type": 7, "data": {"requestId": [1]}},
+            {"uid": "x", "nsp": "/", "type": 8, "data": {"requestId": {}}},
             {"uid": "x", "nsp": "/", "type": 12, "data": {"requestId": "1", "packet": 1}},
         ]
         hub = shared_state(name).hub

@@ -3,20 +3,21 @@
 import asyncio
 
 from adapter.gathering import ClientGathering, Gathering
-from recovery.records import ServerId, Sid
+from recovery.records import Namespace, ServerId, Sid
 
+ROOT = Namespace("/")
 A, B, C = ServerId("a"), ServerId("b"), ServerId("c")
 
 
 async def test_nobody_was_asked() -> None:
-    gathering = Gathering()
+    gathering = Gathering(ROOT)
     assert not gathering.done.done()
     gathering.expect(0)
     assert gathering.done.done()
 
 
 async def test_answers_may_come_before_their_number_is_known() -> None:
-    gathering = Gathering()
+    gathering = Gathering(ROOT)
     gathering.answer(A, 1)
     gathering.answer(A, "again")
     gathering.answer(B, None)
@@ -25,8 +26,25 @@ async def test_answers_may_come_before_their_number_is_known() -> None:
     assert gathering.answers == {A: 1, B: None}
 
 
+async def test_a_server_that_hears_its_own_question_was_counted() -> None:
+    gathering = Gathering(ROOT)
+    gathering.expect(2)
+    gathering.answer(A, 1)
+    assert not gathering.done.done()
+    gathering.came_back()
+    assert gathering.done.done()
+
+
+async def test_a_server_that_has_lost_its_connection_was_not_counted() -> None:
+    """It asks one other server, and does not take itself for that one."""
+    gathering = Gathering(ROOT)
+    gathering.expect(1)
+    assert not gathering.done.done()
+    assert gathering.missing(()) == ((), 1)
+
+
 async def test_who_leaves_is_not_waited_for() -> None:
-    gathering = Gathering()
+    gathering = Gathering(ROOT)
     gathering.expect(2)
     gathering.answer(A, 1)
     gathering.left(A)
@@ -36,7 +54,7 @@ async def test_who_leaves_is_not_waited_for() -> None:
 
 
 async def test_the_missing_are_named_as_far_as_they_are_known() -> None:
-    gathering = Gathering()
+    gathering = Gathering(ROOT)
     gathering.expect(4)
     gathering.answer(A, 1)
     assert gathering.missing((A, B)) == ((B,), 2)
@@ -44,7 +62,7 @@ async def test_the_missing_are_named_as_far_as_they_are_known() -> None:
 
 
 async def test_clients_are_waited_for_besides_servers() -> None:
-    gathering = ClientGathering()
+    gathering = ClientGathering(ROOT)
     gathering.here([Sid("1")])
     gathering.expect(2)
     gathering.answer(A, [Sid("2"), Sid("3")])
@@ -63,7 +81,7 @@ async def test_clients_are_waited_for_besides_servers() -> None:
 
 
 async def test_a_server_that_does_not_say_how_many_it_asked_is_missing() -> None:
-    gathering = ClientGathering()
+    gathering = ClientGathering(ROOT)
     gathering.here([])
     gathering.expect(3)
     gathering.answer(A, 0)
