@@ -11,6 +11,7 @@ from engineio.socket import Socket
 
 from recovery.errors import PublishError
 from tests.e2e.colours import Colour, Event
+from tests.e2e.payloads import close_while_polled
 from tests.e2e.steps import Step
 from tests.e2e.wire import Json, decode, encode
 
@@ -77,8 +78,12 @@ async def _perform_one(app: "App", step: Step, sid: str | None) -> Json:
             record = encode(app.recovery(sid or "", "/"))
             await app.colour.finished(app.sio.emit("recovery", record, to=sid, ignore_queue=True))
             return None
+        case "counters":
+            return dict(app.sio.manager.counters)
         case "recovery":
             return app.recovery(_fill_in(app, step["sid"], sid), step["namespace"])
+        case "close_while_polled":
+            return await close_while_polled(app, step)
         case unknown:
             raise ValueError(f"unknown step {unknown!r}")
 

@@ -13,7 +13,9 @@ __all__ = [
     "Step",
     "call",
     "close_room",
+    "close_while_polled",
     "collect",
+    "counters",
     "disconnect",
     "edit_session",
     "emit",
@@ -82,6 +84,11 @@ def rooms(sid: Any, **options: Any) -> Step:
     return _method("server", "rooms", sid, **options)
 
 
+def close_while_polled(sid: str) -> Step:
+    """Close a transport in the middle of a poll (`tests.e2e.payloads`)."""
+    return {"do": "close_while_polled", "sid": sid}
+
+
 def disconnect(sid: Any, **options: Any) -> Step:
     """`AsyncServer.disconnect`."""
     return _method("server", "disconnect", sid, **options)
@@ -125,6 +132,11 @@ def server_method(method: str, *args: Any, **options: Any) -> Step:
 def tell_recovery() -> Step:
     """Send the handler's client what `log_recovery` returns, as an event ``recovery``; past the store."""
     return {"do": "tell_recovery"}
+
+
+def counters() -> Step:
+    """``sio.manager.counters`` as a dict."""
+    return {"do": "counters"}
 
 
 def log_recovery(sid: Any, *, namespace: str = "/") -> Step:

@@ -1,5 +1,6 @@
 """One data set, of a real cluster, in each form that the inspector reads."""
 
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +15,7 @@ from tests.inspect.recording import Recorded, record
 __all__ = ["node"]
 
 KINDS = ("live", "snapshot", "rdb")
+collect_ignore = [] if os.environ.get("INSPECT_LARGE") else ["test_large.py"]
 
 
 @pytest.fixture(scope="session")
