@@ -179,6 +179,15 @@ async def test_a_client_of_nodes_acknowledges_a_call_and_a_callback(mixed: Mixed
     assert await mixed.server.wait_collected("votes") == [["theirs"]]
 
 
+async def test_a_callback_is_called_in_a_namespace_that_only_node_has_clients_of(mixed: Mixed) -> None:
+    theirs = await mixed.cluster.open_client(url=mixed.peer.url, namespace="/quiet")
+    await theirs.wait_connected()
+    await theirs.set_ack(["theirs"])
+    callback = steps.collect("quiet votes")
+    await mixed.server.emit("vote", 1, to=theirs.sid, namespace="/quiet", callback=callback)
+    assert await mixed.server.wait_collected("quiet votes") == [["theirs"]]
+
+
 async def test_a_server_of_nodes_that_left_is_not_waited_for(mixed: Mixed) -> None:
     await mixed.peer.node.stop()
     await mixed.theirs.next(Disconnected)

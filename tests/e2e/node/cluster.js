@@ -59,6 +59,8 @@ io.on("ask", (...args) => {
   answer?.({ from: "node", args });
 });
 
+io.of("/quiet"); // only its existence is asked for
+
 io.on("warm", () => report({ t: "warm" }));
 
 function target({ to, except, nsp, local }) {
