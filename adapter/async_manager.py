@@ -220,8 +220,8 @@ class AsyncRecoveryManager(AsyncClusterManager):
         """How often this process has met what operators should know of, by the name of its log event.
 
         ``stream.cut`` (batches), ``entry.skipped`` (entries), ``reader.gap``, ``reader.failed``,
-        ``client.slow`` and ``recover.guessing`` (pids that were not looked up); one that has not happened
-        is missing. The log says the frequent ones now and then.
+        ``client.slow``, ``recover.guessing`` (pids that were not looked up), ``channel.failed`` and
+        ``message.skipped`` (between servers); one that has not happened is missing. The log says the frequent ones now and then.
         """
         return self._operations.counters()
 
