@@ -221,7 +221,8 @@ class AsyncRecoveryManager(AsyncClusterManager):
 
         ``stream.cut`` (batches), ``entry.skipped`` (entries), ``reader.gap``, ``reader.failed``,
         ``client.slow``, ``recover.guessing`` (pids that were not looked up), ``channel.failed`` and
-        ``message.skipped`` (between servers); one that has not happened is missing. The log says the frequent ones now and then.
+        ``message.skipped`` (between servers); one that has not happened is missing. The log says
+        the frequent ones now and then.
         """
         return self._operations.counters()
 
