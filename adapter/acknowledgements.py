@@ -41,14 +41,16 @@ class Acknowledgements:
         ack_id = next(self._ids)
         with self._host.tables:
             waiting = self._manager.callbacks.setdefault(sid, {})
-            waiting[ack_id] = self._host.expose(partial(self._arrived, namespace, ack))
+            waiting[ack_id] = self._host.expose(partial(self._arrived, namespace, sid, ack))
             if len(waiting) > _MOST_ACKS:  # a client need not answer, ever
                 del waiting[next(iter(waiting))]
         return ack_id
 
-    async def _arrived(self, namespace: Namespace, ack: AckRequest, *args: Any) -> None:
+    async def _arrived(self, namespace: Namespace, sid: Sid, ack: AckRequest, *args: Any) -> None:
         runtime = self.process.runtime
-        if ack.server == runtime.server:
+        if ack.by_channel:
+            await self.process.cluster.acknowledge(namespace, sid, ack, args)
+        elif ack.server == runtime.server:
             await self.process.requests.acknowledge(ack.request_id, args)
         else:
             await self.process.answer(

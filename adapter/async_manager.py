@@ -7,6 +7,7 @@ that all servers of the cluster share, and whose recent part answers what a clie
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Unpack
 
+from adapter.async_cluster_manager import AsyncClusterManager
 from adapter.expiry import ExpiredHandler
 from adapter.figures import Sample, Source, flattened
 from adapter.gate import Gate, Identity, Predicate
@@ -15,7 +16,6 @@ from adapter.observing import Tracing
 from adapter.operations import Choices, Operations
 from adapter.peers import can_use_offsets
 from adapter.process import Process
-from adapter.releases import AsyncManager
 from recovery.commands import AsyncStore
 from recovery.core.health import MAX_LAG, Health
 from recovery.entries import JsonModule
@@ -28,7 +28,7 @@ from recovery.stores import open_async_store
 __all__ = ["AsyncRecoveryManager"]
 
 
-class AsyncRecoveryManager(AsyncManager):
+class AsyncRecoveryManager(AsyncClusterManager):
     """A client manager with connection state recovery, for an asyncio server.
 
     Args:
@@ -226,8 +226,9 @@ class AsyncRecoveryManager(AsyncManager):
         """How often this process has met what operators should know of, by the name of its log event.
 
         ``stream.cut`` (batches), ``entry.skipped`` (entries), ``reader.gap``, ``reader.failed``,
-        ``client.slow`` and ``recover.guessing`` (pids that were not looked up); one that has not happened
-        is missing. The log says the frequent ones now and then.
+        ``client.slow``, ``recover.guessing`` (pids that were not looked up), ``channel.failed`` and
+        ``message.skipped`` (between servers); one that has not happened is missing. The log says
+        the frequent ones now and then.
         """
         return self._operations.counters()
 

@@ -8,7 +8,7 @@ from adapter.clients import Client, Clients
 from adapter.process import Process
 from adapter.seams import EioPacket
 from recovery.core.connection import Connection, Phase
-from recovery.core.control import Acknowledgement, SessionAnswer
+from recovery.core.control import Acknowledgement, ServerEvent, SessionAnswer
 from recovery.core.effects import (
     Disconnected,
     Effect,
@@ -48,7 +48,7 @@ class Effects:
                 case RoomChanged():
                     self._change_room(effect)
                 case Disconnected():
-                    self._process.background.start(self._disconnect(effect.connection))
+                    self._process.background.start(self._disconnect(effect))
                 case TakenOver():
                     self._process.background.start(self._hand_over(effect))
                 case SessionReplaced():
@@ -58,14 +58,8 @@ class Effects:
                 case Overflowed() if effect.connection not in self._slow:  # else for each packet of a batch
                     self._slow.add(effect.connection)
                     self._process.background.start(self._close_slow(effect.connection))
-                case SessionAnswer():
-                    self._process.requests.answer(effect.request_id, effect.data)
-                case Acknowledgement():
-                    self._process.background.start(
-                        self._process.requests.acknowledge(effect.request_id, effect.args)
-                    )
                 case _:
-                    pass  # a Release is for the runtime itself
+                    self._pass_on(effect)
 
     async def vacate(self, step: Vacate) -> bool:
         """Free a sid for a claim, waiting for all handlers of older ones; False if there is a newer one."""
@@ -104,6 +98,20 @@ class Effects:
             self._process.background.start(self._host.abort(connection.transport))
         # A held one is seen out by the gate, when the application has answered.
 
+    def _pass_on(self, effect: Effect[EioPacket]) -> None:
+        """Pass on what was for this server itself; a Release is for the runtime."""
+        match effect:
+            case SessionAnswer():
+                self._process.requests.answer(effect.request_id, effect.data)
+            case Acknowledgement():
+                self._process.background.start(
+                    self._process.requests.acknowledge(effect.request_id, effect.args)
+                )
+            case ServerEvent() if effect.server != self._process.runtime.server:
+                self._process.background.start(self._process.server_events.take(effect))
+            case _:
+                pass
+
     def _change_room(self, effect: RoomChanged[EioPacket]) -> None:
         connection = effect.connection
         manager = self._server.manager
@@ -126,7 +134,8 @@ class Effects:
         if client is not None and connection.phase is Phase.LIVE:
             self._process.sessions.save_later(client, HolderState.LIVE)
 
-    async def _disconnect(self, connection: EioConnection) -> None:
+    async def _disconnect(self, effect: Disconnected[EioPacket]) -> None:
+        connection = effect.connection
         client = self._clients.find(connection.namespace, connection.sid)
         if client is None:
             return
@@ -134,6 +143,8 @@ class Effects:
         await self._host.call(
             self._server.disconnect, connection.sid, connection.namespace, ignore_queue=True
         )
+        if effect.close:
+            await self._host.abort(connection.transport)
 
     async def _hand_over(self, effect: TakenOver[EioPacket]) -> None:
         takeover = effect.takeover

@@ -14,17 +14,19 @@ AckId = Callable[[Namespace, Sid, AckRequest], int]
 """Returns the id for an acknowledgement of one client, and remembers where it goes."""
 
 
-def codec_of(packet_class: Any, json: JsonModule) -> PayloadCodec:
+def codec_of(packet_class: Any, json: JsonModule, *, only_plaintext: bool = False) -> PayloadCodec:
     """The payload codec that loses nothing of what this packet class sends.
 
     With ``serializer='msgpack'`` entries are MessagePack as well, made and read with the class's own hooks
     (`socketio.msgpack_packet.MsgPackPacket.configure`).
     """
     if packet_class is None or packet_class.uses_binary_events:
-        return PayloadCodec(json=json)
+        return PayloadCodec(json=json, only_plaintext=only_plaintext)
     options = {"ext_hook": packet_class.ext_hook} if getattr(packet_class, "ext_hook", None) else {}
     default = getattr(packet_class, "dumps_default", None)
-    return PayloadCodec(json=json, prefer_msgpack=True, default=default, **options)
+    return PayloadCodec(
+        json=json, prefer_msgpack=True, only_plaintext=only_plaintext, default=default, **options
+    )
 
 
 class EioFrames:

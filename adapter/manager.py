@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, Unpack
 
 from adapter import seams
+from adapter.cluster_manager import ClusterManager
 from adapter.expiry import ExpiredHandler
 from adapter.figures import Sample, Source, flattened
 from adapter.flask_queue import refuse_replacement
@@ -22,7 +23,6 @@ from adapter.operations import Choices, Operations
 from adapter.peers import can_use_offsets
 from adapter.portal import Portal, PortalClosedError
 from adapter.sync_host import SyncHost
-from adapter.tables import LockedTables
 from recovery.commands import AsyncStore
 from recovery.core.health import MAX_LAG, Health, Trouble
 from recovery.entries import JsonModule
@@ -35,7 +35,7 @@ from recovery.stores import open_async_store, renewed
 __all__ = ["RecoveryManager"]
 
 
-class RecoveryManager(LockedTables):
+class RecoveryManager(ClusterManager):
     """A client manager with connection state recovery, for a synchronous server.
 
     Args:

@@ -16,6 +16,7 @@ from adapter import seams
 from adapter.acknowledgements import Acknowledgements
 from adapter.admin import note_admins
 from adapter.clients import Client
+from adapter.cluster_operations import ClusterOperations
 from adapter.effects import Effects
 from adapter.emits import arguments_of, audience_of
 from adapter.expiry import ExpiredHandler
@@ -72,6 +73,7 @@ class Operations:
     Attributes:
         process: what this process has of recovery.
         gate: lets clients in; None before there is a server.
+        cluster: what concerns many clients or servers at once.
     """
 
     def __init__(
@@ -95,6 +97,7 @@ class Operations:
         self.process.session_expired = choices.session_expired
         self.process.tracing = choices.tracing
         self._acknowledgements.process = self.process
+        self.cluster = ClusterOperations(self)
 
     def take(self, server: Any, json: JsonModule) -> None:
         """Take the server, and put the gate into its way."""
@@ -132,6 +135,7 @@ class Operations:
             sid: str | None = await self._host.stock("pre_connect", eio_sid, namespace)
             return sid
         connection = client.connection
+        self.process.cluster.join_soon(connection.namespace)
         with self._host.tables:
             seams.register(
                 self._manager, connection.sid, eio_sid, namespace, list(connection.membership.rooms())
@@ -165,6 +169,8 @@ class Operations:
                 return
             runtime = self.process.runtime
             volatile = volatile or event in self._volatile_events
+            if request_id is not None:
+                await self.process.cluster.join_if_possible(name)  # servers of Node's answer there
             draft = runtime.drafts.broadcast(name, args, audience, volatile=volatile, request_id=request_id)
             await self.process.follow_stream()
             offset = await self._publish(draft, name, event)
@@ -374,11 +380,8 @@ class Operations:
         self, namespace: Namespace, args: Sequence[Any], audience: Audience, request_id: str | None
     ) -> None:
         """Deliver to clients of this process, at once."""
-        runtime = self.process.runtime
-        ack = None if request_id is None else AckRequest(runtime.server, request_id)
-        effects = runtime.dispatcher.deliver_local(namespace, args, audience, ack)
-        if self.process.front_end is not None:
-            self.process.front_end.carry_out(effects)
+        ack = None if request_id is None else AckRequest(self.process.runtime.server, request_id)
+        self.process.deliver(namespace, args, audience, ack)
 
     async def _change_rooms_elsewhere(self, kind: Kind, namespace: str, sid: str, room: Room) -> None:
         runtime = self.process.runtime

@@ -7,7 +7,7 @@ inside the running loop, and after any fork.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 from weakref import WeakSet
@@ -15,6 +15,7 @@ from weakref import WeakSet
 from adapter import seams
 from adapter.background import Background
 from adapter.clients import Client, Clients
+from adapter.cluster import Cluster
 from adapter.expiry import ExpiredHandler, Expiry
 from adapter.frames import AckId, EioFrames, codec_of
 from adapter.handlers import Handlers, handled_connect, handled_disconnect, handling
@@ -22,16 +23,18 @@ from adapter.hosts import Host
 from adapter.observing import Tracing
 from adapter.requests import Requests
 from adapter.seams import EioPacket
+from adapter.server_events import ServerEvents
 from adapter.sessions import Sessions
 from recovery.aio.runtime import FrontEnd, Runtime
 from recovery.commands import AsyncStore
 from recovery.core.connection import Phase
 from recovery.core.meters import Meters
+from recovery.core.packets import AckRequest
 from recovery.core.saving import KEPT_MS
 from recovery.entries import JsonModule
 from recovery.errors import EncodingError, PublishError, StoreUnavailableError
 from recovery.flows.expiring import Terms, terms_of
-from recovery.records import Draft
+from recovery.records import Audience, Draft, Namespace, Sid
 from recovery.settings import Settings
 
 __all__ = ["Process"]
@@ -55,12 +58,14 @@ class Process:
         clients: who is here.
         requests: what this process waits for.
         background: its tasks.
+        cluster: the other servers.
         handlers: those of the application that are running.
         server: the python-socketio server, or None in a process that only emits.
         json: the JSON module that payloads are written with.
         front_end: carries out what the dispatcher leaves to do; None without a server.
         lost: told of a client whose session another server has taken.
         session_expired: the application's handler, or None.
+        server_events: the application's handlers of events for servers.
         closed: `close` was called; nobody may get in any more.
         meters: what it counts.
         tracing: follows packets and clients; None if nobody does.
@@ -77,6 +82,7 @@ class Process:
         self.lost: Callable[[Client], None] | None = None
         self.session_expired: ExpiredHandler | None = None
         self.tracing: Tracing | None = None
+        self.server_events = ServerEvents(host)
         self._store = store
         self._ack_id = ack_id
         self._begin()
@@ -85,6 +91,7 @@ class Process:
         self.clients = Clients()
         self.requests = Requests(self.host)
         self.background = Background()
+        self.cluster = Cluster(self, self._store)
         self.handlers = Handlers()
         self.closed = False
         self.meters = Meters()
@@ -93,10 +100,13 @@ class Process:
         self._sessions: Sessions | None = None
         self._checkpoints: asyncio.Task[Any] | None = None
         self._expiry: asyncio.Task[Any] | None = None
+        self._heartbeats: asyncio.Task[Any] | None = None
 
     def renew(self, renewed: Callable[[AsyncStore], AsyncStore]) -> None:
         """In a forked child: begin anew; see `adapter.operations.Operations.renew`."""
-        _inherited.append((self._store, self._runtime, self._sessions, self.background, self.clients))
+        _inherited.append(
+            (self._store, self._runtime, self._sessions, self.background, self.clients, self.cluster)
+        )
         self._store = renewed(self._store)
         self._begin()
 
@@ -108,7 +118,7 @@ class Process:
             self._runtime = Runtime(
                 self._store,
                 self.settings,
-                codec_of(packet_class, self.json),
+                codec_of(packet_class, self.json, only_plaintext=self.settings.only_plaintext),
                 EioFrames(packet_class, self._ack_id),
                 self.front_end,
                 retention_ms=self.retention_ms,
@@ -118,6 +128,8 @@ class Process:
             if self.server is not None and self.session_expired is not None:
                 expiry = Expiry(self._runtime, self.background, self.host, self.session_expired, self._terms)
                 self._expiry = self.background.start(expiry.watch())
+            if self.server is not None:
+                self._heartbeats = self.background.start(self.cluster.run())
         return self._runtime
 
     @property
@@ -206,6 +218,17 @@ class Process:
         except StoreUnavailableError as exc:
             raise PublishError(f"the packet was not stored: {exc}", maybe_stored=False) from exc
 
+    def deliver(
+        self, namespace: Namespace, args: Sequence[Any], audience: Audience, ack: AckRequest | None
+    ) -> list[Sid]:
+        """Deliver to clients of this process, at once; return who they are."""
+        dispatcher = self.runtime.dispatcher
+        sids = [connection.sid for connection in dispatcher.addressed(namespace, audience)]
+        effects = dispatcher.deliver_local(namespace, args, audience, ack)
+        if self.front_end is not None:
+            self.front_end.carry_out(effects)
+        return sids
+
     async def answer(self, make: Callable[[], Draft]) -> None:
         """Append an answer to another server, where nobody can be told of a failure but the log.
 
@@ -228,7 +251,7 @@ class Process:
         self.closed = True
         if self._runtime is None:
             return
-        for task in (self._checkpoints, self._expiry):
+        for task in (self._checkpoints, self._expiry, self._heartbeats):
             if task is not None:
                 task.cancel()
         patience = self.settings.publish_timeout  # a handler may take for ever
@@ -237,6 +260,7 @@ class Process:
         await asyncio.wait([*aborts, handlers], timeout=patience)
         handlers.cancel()
         await self.background.finish(patience)
+        await self.cluster.close()
         await self._runtime.close()
 
     async def let_go(self) -> None:
@@ -246,6 +270,7 @@ class Process:
         self.closed = True
         # An embedded server is stopped in a thread, which Python does not begin any more; it ends by itself.
         with contextlib.suppress(RuntimeError):
+            await self.cluster.drop()
             await self._store.close()
 
     def _pings(self) -> tuple[float, float]:

@@ -9,6 +9,7 @@ from recovery.errors import (
     EncodingError,
     LimitError,
     MalformedError,
+    NoAnswerError,
     PublishError,
     RecoveryError,
     SaveError,
@@ -17,22 +18,27 @@ from recovery.errors import (
     StoreUnavailableError,
 )
 from recovery.offsets import Offset, parse_offset
+from recovery.peers import BroadcastAnswers, RemoteSocket, ServerRecord
 from recovery.reasons import Reason
 from recovery.records import ExpiredSession, Recovery
 from recovery.settings import Settings
 
 __all__ = [
+    "BroadcastAnswers",
     "ConfigurationError",
     "EncodingError",
     "ExpiredSession",
     "LimitError",
     "MalformedError",
+    "NoAnswerError",
     "Offset",
     "PublishError",
     "Reason",
     "Recovery",
     "RecoveryError",
+    "RemoteSocket",
     "SaveError",
+    "ServerRecord",
     "Settings",
     "SourceError",
     "StoreError",

@@ -65,10 +65,14 @@ class Drafts:
         payload = {"opts": _opts(audience, {}), "rooms": list(rooms)}
         return self._make(kind, payload, namespace, audience.rooms)
 
-    def disconnect(self, namespace: Namespace, audience: Audience) -> Draft:
-        """The audience is disconnected from the namespace, and its sessions end."""
-        payload = {"opts": _opts(audience, {}), "close": False}
+    def disconnect(self, namespace: Namespace, audience: Audience, *, close: bool = False) -> Draft:
+        """The audience is disconnected, and its sessions end; with `close`, so are its transports."""
+        payload = {"opts": _opts(audience, {}), "close": close}
         return self._make(Kind.DISCONNECT, payload, namespace, audience.rooms)
+
+    def server_event(self, namespace: Namespace, args: Sequence[Any]) -> Draft:
+        """An event for the servers of the cluster, not for clients."""
+        return self._make(Kind.SERVER_EVENT, {"packet": list(args)}, namespace)
 
     def takeover(self, namespace: Namespace, sid: Sid, number: int, holder: ServerId) -> Draft:
         """Claim `number` has the session from here on; `holder` is asked to say when it let go."""

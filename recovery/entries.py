@@ -8,8 +8,8 @@ writes them: ``data`` is JSON, or base64 of MessagePack where JSON cannot carry 
 2. ``for``, the server that alone has to act (an answer to a request).
 3. ``traceparent``, where the emit is traced: its context, as W3C Trace Context writes it. Only who traces
    looks at it.
-4. Types from 100 on, which Node ignores. Types 3 to 6 and 12 have the numbers and fields of Node's
-   ``MessageType``; Node itself sends acknowledgements (12) by PUB/SUB, ours travel in the stream.
+4. Types from 100 on, which Node ignores. Types 3 to 12 have the numbers and fields of Node's
+   ``MessageType``; Node's servers send 9 and 12 by PUB/SUB (`recovery.messages`), and read both here, too.
 
 Whatever is read here may have been written by anybody: decoding checks every type and raises
 `MalformedError`, nothing else.
@@ -56,6 +56,8 @@ class Kind(IntEnum):
     """The audience leaves ``rooms``."""
     DISCONNECT = 6
     """The audience is disconnected, and its sessions end."""
+    SERVER_EVENT = 9
+    """An event for the servers themselves, from a process without one: ``{"packet": [event, ...]}``."""
     ACK = 12
     """A client's acknowledgement, on its way to the server that asked: ``requestId``, ``packet``."""
     TAKEOVER = 100
@@ -95,6 +97,7 @@ class PayloadCodec:
         json: the JSON module of the python-socketio server.
         prefer_msgpack: write MessagePack even where JSON would do; for ``serializer='msgpack'``,
             whose clients can tell what JSON flattens (integer keys of maps, for one).
+        only_plaintext: write JSON, and refuse what it cannot carry (setting ``only_plaintext``).
         default: as of `msgpack.packb`, for the application's own types.
         ext_hook: as of `msgpack.unpackb`.
 
@@ -105,6 +108,7 @@ class PayloadCodec:
 
     json: JsonModule = standard_json
     prefer_msgpack: bool = False
+    only_plaintext: bool = False
     default: Callable[[Any], Any] | None = None
     ext_hook: ExtHook = keep_extension
 
@@ -116,10 +120,8 @@ class PayloadCodec:
                 nested too deeply.
         """
         try:
-            if self.prefer_msgpack or _contains_binary(payload):
-                _check_readable(payload, finite=not self.prefer_msgpack)
-                default = self.default if self.prefer_msgpack else self._by_json
-                return base64.b64encode(pack(payload, default=default))
+            if not self.only_plaintext and (self.prefer_msgpack or _contains_binary(payload)):
+                return base64.b64encode(self._packed(payload))
             text = self.json.dumps(payload, separators=(",", ":"))
             if "NaN" in text or "Infinity" in text:
                 _check_readable(payload, finite=True)
@@ -146,14 +148,32 @@ class PayloadCodec:
             raise MalformedError(f"entry data is a {type(payload).__name__}, expected an object")
         return payload
 
+    def pack(self, payload: Payload) -> bytes:
+        """Return a payload as MessagePack, as messages between servers carry it.
+
+        Raises:
+            EncodingError: as of `encode`.
+        """
+        try:
+            return self._packed(payload)
+        except (TypeError, ValueError, OverflowError, RecursionError) as exc:
+            raise EncodingError(f"cannot encode the data of this message: {exc}") from exc
+
+    def unpack(self, packed: bytes) -> Any:
+        """Return what `pack` was given, or whatever else the bytes say; raises what the decoder raises."""
+        payload = unpack(packed, ext_hook=self.ext_hook)
+        return payload if self.prefer_msgpack else _as_json_has_it(payload)
+
+    def _packed(self, payload: Payload) -> bytes:
+        _check_readable(payload, finite=not self.prefer_msgpack)
+        return pack(payload, default=self.default if self.prefer_msgpack else self._by_json)
+
     def _by_json(self, value: object) -> Any:
         """What the JSON module makes of a value of the application's own type, beside binary data."""
         return standard_json.loads(self.json.dumps(value, separators=(",", ":")))
 
     def _unpack(self, raw: bytes) -> Any:
-        packed = base64.b64decode(raw, validate=True)
-        payload = unpack(packed, ext_hook=self.ext_hook)
-        return payload if self.prefer_msgpack else _as_json_has_it(payload)
+        return self.unpack(base64.b64decode(raw, validate=True))
 
 
 @dataclass(frozen=True, slots=True)

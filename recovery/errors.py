@@ -7,6 +7,7 @@
     ├── EncodingError           the application's: data that cannot be stored (also a TypeError)
     ├── LimitError              the application's: a limit that is a setting (also a ValueError)
     ├── MalformedError          a peer's: an entry, a session or a request that cannot be read
+    ├── NoAnswerError           a peer's: servers did not answer in time (also a TimeoutError)
     ├── SourceError             the operator's: a file that the inspector cannot read
     └── StoreError              the store's
         ├── StoreUnavailableError   no answer: refused, timed out, or cut off
@@ -16,11 +17,14 @@
 "Not recovered" is an outcome (`recovery.Reason`), not an error.
 """
 
+from typing import Any
+
 __all__ = [
     "ConfigurationError",
     "EncodingError",
     "LimitError",
     "MalformedError",
+    "NoAnswerError",
     "PublishError",
     "RecoveryError",
     "SaveError",
@@ -52,6 +56,25 @@ class LimitError(RecoveryError, ValueError):
 
 class MalformedError(RecoveryError):
     """Bytes written by somebody else cannot be read as what they should be."""
+
+
+class NoAnswerError(RecoveryError, TimeoutError):
+    """Servers of the cluster did not answer in time.
+
+    Attributes:
+        servers: ids of those that are known by name.
+        unknown: how many more there are; servers of Node's do not say who they are before they answer.
+        answers: what the others said, in the form that the call would have returned.
+
+    >>> NoAnswerError("no answer within 5.0 s", servers=("c2f0",), unknown=1, answers=[]).servers
+    ('c2f0',)
+    """
+
+    def __init__(self, message: str, *, servers: tuple[str, ...], unknown: int, answers: Any) -> None:
+        super().__init__(message)
+        self.servers = servers
+        self.unknown = unknown
+        self.answers = answers  # of the type that the call returns
 
 
 class SourceError(RecoveryError):

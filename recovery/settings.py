@@ -20,6 +20,9 @@ class SettingsOptions(TypedDict, total=False):
     max_disconnection_duration: float
     stream_name: str
     session_key_prefix: str
+    channel_prefix: str | None
+    use_sharded_pubsub: bool
+    only_plaintext: bool
     max_len: int | None
     read_count: int
     block_time: float
@@ -27,6 +30,8 @@ class SettingsOptions(TypedDict, total=False):
     publish_timeout: float
     max_waiting_bytes: int
     takeover_timeout: float
+    heartbeat_interval: float
+    heartbeat_timeout: float
     max_client_buffer: int
     max_rooms: int
     max_replay: int
@@ -45,6 +50,10 @@ class Settings:
             (Node's default is 120, too).
         stream_name: name of the stream; servers that share it form a cluster.
         session_key_prefix: prefix of the keys of saved sessions.
+        channel_prefix: prefix of the channels of PUB/SUB, or None for `stream_name`; the same on all servers
+            of a cluster.
+        use_sharded_pubsub: use sharded PUB/SUB (Redis 7 and later); the same on all servers of a cluster.
+        only_plaintext: write entries as JSON only; emitting binary data then raises `EncodingError`.
         max_len: hard cap on the entries of the stream, or None for none: the stream is then bounded
             by time only. A cap that is reached within the window makes recoveries fail
             (`Reason.OFFSET_TRIMMED`).
@@ -57,6 +66,9 @@ class Settings:
             besides their data; one more raises `PublishError` at once.
         takeover_timeout: seconds to wait for another server's disconnect handler before a client
             that moved here is let in without it.
+        heartbeat_interval: seconds between two heartbeats of this server.
+        heartbeat_timeout: seconds without a heartbeat after which another server counts as gone; more than
+            `heartbeat_interval`.
         max_client_buffer: Engine.IO packets that may wait in one client's send queue, besides a replay (an
             event with binary data is several); a client that lets more wait is closed, and recovers.
         max_rooms: rooms that one client may enter; one more raises `LimitError`.
@@ -79,6 +91,9 @@ class Settings:
     max_disconnection_duration: float = 120.0
     stream_name: str = "socket.io"
     session_key_prefix: str = "sio:session:"
+    channel_prefix: str | None = None
+    use_sharded_pubsub: bool = False
+    only_plaintext: bool = False
     max_len: int | None = None
     read_count: int = 1000
     block_time: float = 1.0
@@ -86,6 +101,8 @@ class Settings:
     publish_timeout: float = 5.0
     max_waiting_bytes: int = 64 * MEBIBYTE
     takeover_timeout: float = 2.0
+    heartbeat_interval: float = 5.0
+    heartbeat_timeout: float = 10.0
     max_client_buffer: int = 10_000
     max_rooms: int = 10_000
     max_replay: int = 20_000
@@ -97,6 +114,11 @@ class Settings:
     def __post_init__(self) -> None:
         for setting in fields(self):
             self._check(setting.name, getattr(self, setting.name))
+        if self.heartbeat_timeout <= self.heartbeat_interval:
+            raise ConfigurationError(
+                f"heartbeat_timeout is {self.heartbeat_timeout!r} s, expected more than heartbeat_interval"
+                f" ({self.heartbeat_interval!r} s)"
+            )
 
     def retention_ms(self, ping_interval: float, ping_timeout: float) -> int:
         """Milliseconds for which entries, and sessions of live clients, must be kept.
@@ -113,11 +135,15 @@ class Settings:
         return round(self.max_disconnection_duration * 1000)
 
     def _check(self, name: str, value: object) -> None:
-        if name in {"stream_name", "session_key_prefix"}:
+        if name in {"max_len", "channel_prefix"} and value is None:
+            return
+        if name in {"use_sharded_pubsub", "only_plaintext"}:
+            if not isinstance(value, bool):
+                raise ConfigurationError(f"{name} is {value!r}, expected True or False")
+            return
+        if name in {"stream_name", "session_key_prefix", "channel_prefix"}:
             if not isinstance(value, str) or not value:
                 raise ConfigurationError(f"{name} is {value!r}, expected a non-empty string")
-            return
-        if name == "max_len" and value is None:
             return
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise ConfigurationError(f"{name} is {value!r}, expected a number")

@@ -22,6 +22,7 @@ __all__ = [
     "Disconnection",
     "Release",
     "RoomsChange",
+    "ServerEvent",
     "SessionAnswer",
     "SessionChange",
     "SessionRequest",
@@ -42,10 +43,11 @@ class RoomsChange:
 
 @dataclass(frozen=True, slots=True)
 class Disconnection:
-    """The audience is disconnected, and its sessions end."""
+    """The audience is disconnected, and its sessions end; with `close`, so are its transports."""
 
     namespace: Namespace
     audience: Audience
+    close: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,15 @@ class Acknowledgement:
     args: Sequence[Any]
 
 
+@dataclass(frozen=True, slots=True)
+class ServerEvent:
+    """An event for the servers themselves: its name, and its arguments."""
+
+    namespace: Namespace
+    server: ServerId
+    args: Sequence[Any]
+
+
 _NUMBERS_END = 2**53
 """Claim numbers lie below: the scripts count with Lua's numbers, which are exact up to there."""
 
@@ -114,6 +125,7 @@ Control = (
     | SessionRequest
     | SessionAnswer
     | Acknowledgement
+    | ServerEvent
 )
 
 
@@ -132,7 +144,7 @@ def _rooms_change(head: Head, payload: Payload) -> RoomsChange:
 
 
 def _disconnection(head: Head, payload: Payload) -> Disconnection:
-    return Disconnection(head.namespace, decode_audience(payload)[0])
+    return Disconnection(head.namespace, decode_audience(payload)[0], close=payload.get("close") is True)
 
 
 def _takeover(head: Head, payload: Payload) -> Takeover:
@@ -169,6 +181,13 @@ def _acknowledgement(_head: Head, payload: Payload) -> Acknowledgement:
     return Acknowledgement(_text(payload, "requestId"), args)
 
 
+def _server_event(head: Head, payload: Payload) -> ServerEvent:
+    args = payload.get("packet")
+    if not is_list(args) or not args or not isinstance(args[0], str):
+        raise MalformedError("'packet' is not an event")
+    return ServerEvent(head.namespace, head.server, args)
+
+
 _READERS: Mapping[Kind, Callable[[Head, Payload], Control]] = {
     Kind.JOIN: _rooms_change,
     Kind.LEAVE: _rooms_change,
@@ -179,6 +198,7 @@ _READERS: Mapping[Kind, Callable[[Head, Payload], Control]] = {
     Kind.FETCH_SESSION: _session_request,
     Kind.SESSION: _session_answer,
     Kind.ACK: _acknowledgement,
+    Kind.SERVER_EVENT: _server_event,
 }
 
 

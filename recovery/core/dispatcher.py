@@ -22,6 +22,7 @@ from recovery.core.control import (
     Disconnection,
     Release,
     RoomsChange,
+    ServerEvent,
     SessionAnswer,
     SessionChange,
     Takeover,
@@ -50,6 +51,7 @@ __all__ = ["Dispatcher"]
 F = TypeVar("F")
 
 _EVERYONE = None
+_FOR_SERVERS = frozenset({Kind.TAKEOVER, Kind.SERVER_EVENT})
 
 
 class Dispatcher(Generic[F]):
@@ -115,6 +117,10 @@ class Dispatcher(Generic[F]):
     def connections(self) -> Iterator[Connection[F]]:
         """All held and live connections."""
         return iter(self._clients.values())
+
+    def addressed(self, namespace: Namespace, audience: Audience) -> list[Connection[F]]:
+        """The clients here that a packet of this moment would be for."""
+        return list(self._addressed(namespace, audience, _next(self.edge)))
 
     def add(self, connection: Connection[F]) -> None:
         """Take in a connection; entries after `position` are for it from now on."""
@@ -268,10 +274,11 @@ class Dispatcher(Generic[F]):
         head = stored.head
         assert head is not None and head.rooms is not None, "the caller has looked"
         # A takeover concerns the old holder even when its connection is gone: somebody waits for its word.
-        return head.kind is Kind.TAKEOVER or self._anyone_in(head.namespace, head.rooms)
+        # An event for servers needs no client.
+        return head.kind in _FOR_SERVERS or self._anyone_in(head.namespace, head.rooms)
 
     def _carry_out(self, control: Control, offset: Offset) -> Iterator[Effect[F]]:
-        if isinstance(control, Acknowledgement | SessionAnswer | Release):
+        if isinstance(control, Acknowledgement | SessionAnswer | Release | ServerEvent):
             yield control
             return
         if isinstance(control, Takeover):
@@ -282,7 +289,7 @@ class Dispatcher(Generic[F]):
                 yield from self._change_rooms(connection, control, offset)
             elif isinstance(control, Disconnection):
                 self.end(connection)
-                yield Disconnected(connection)
+                yield Disconnected(connection, control.close)
             elif isinstance(control, SessionChange):
                 connection.changes += 1
                 connection.user_session = control.data

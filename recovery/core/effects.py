@@ -1,15 +1,15 @@
 """What follows from a dispatched entry besides packets: for the front end to carry out, in its own tasks.
 
 The dispatcher must neither wait nor run code of the application, so it only says what is to be done.
-Answers to this server's own questions (`Release`, `SessionAnswer`, `Acknowledgement`) are passed on as
-they were read.
+Answers to this server's own questions (`Release`, `SessionAnswer`, `Acknowledgement`) and events for servers
+(`ServerEvent`) are passed on as they were read.
 """
 
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from recovery.core.connection import Connection
-from recovery.core.control import Acknowledgement, Release, SessionAnswer, Takeover
+from recovery.core.control import Acknowledgement, Release, ServerEvent, SessionAnswer, Takeover
 from recovery.core.packets import AckRequest
 from recovery.records import Room
 
@@ -37,9 +37,10 @@ class RoomChanged(Generic[F]):
 
 @dataclass(frozen=True, slots=True)
 class Disconnected(Generic[F]):
-    """A client was disconnected by an entry; it gets nothing after it."""
+    """A client was disconnected by an entry; it gets nothing after it. With `close` its transport goes."""
 
     connection: Connection[F]
+    close: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,4 +89,5 @@ Effect = (
     | Release
     | SessionAnswer
     | Acknowledgement
+    | ServerEvent
 )

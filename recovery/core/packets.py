@@ -22,10 +22,15 @@ F_co = TypeVar("F_co", covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class AckRequest:
-    """Where a client's acknowledgement has to go: to `server`, which knows it as `request_id`."""
+    """Where a client's acknowledgement has to go: to `server`, which knows it as `request_id`.
+
+    Attributes:
+        by_channel: it goes there by PUB/SUB, as the event came, and not through the stream.
+    """
 
     server: ServerId
     request_id: str
+    by_channel: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
+from recovery.adoption import session_of_node
 from recovery.commands import Claimed, ClaimRefused, ClaimSession, Flow, GetStream, ReadBack
 from recovery.core.connection import Connection
 from recovery.core.decision import Presented, floor_of, own_offset
@@ -31,12 +32,14 @@ from recovery.core.membership import Membership
 from recovery.core.replay import find_missed
 from recovery.drafts import Drafts
 from recovery.errors import MalformedError, StoreError
+from recovery.flows.adopting import adopt
 from recovery.flows.insisting import insist
 from recovery.flows.steps import AwaitPosition, AwaitRelease, Claim, CompleteLog, Publish, Vacate
 from recovery.offsets import Offset
 from recovery.reasons import Reason
 from recovery.records import (
     Entry,
+    Epoch,
     HolderState,
     Namespace,
     Pid,
@@ -52,6 +55,9 @@ __all__ = ["Newcomer", "admit", "admit_without_store"]
 
 F = TypeVar("F")
 logger = logging.getLogger("recovery.admission")
+
+_NOT_OURS = (ClaimRefused(Reason.SESSION_UNKNOWN), ClaimRefused(Reason.SESSION_EXPIRED))
+"""There is no claim in force; but a server of Node's, which knows no claims, may have saved a session."""
 
 _ATTEMPTS = 3  # at a replay whose entries the log forgets while they are being read again
 
@@ -144,14 +150,14 @@ def _recover(
     drafts: Drafts,
     settings: Settings,
 ) -> Flow[Connection[F] | Reason]:
-    reply = yield from _claim(newcomer, pid, dispatcher, settings)
+    reply = yield from _claim_any(newcomer, pid, dispatcher, settings)
     if isinstance(reply, ClaimRefused):
         if reply.detail:
             dispatcher.meters.unreadable_sessions += reply.reason is Reason.SESSION_UNKNOWN
             logger.warning("no recovery: %s", reply.detail, extra={"event": "recover.failed"})
         return reply.reason
     try:
-        claim = _read_claim(reply, pid, newcomer)
+        claim = _read_claim(reply, pid, newcomer, dispatcher.epoch)
     except MalformedError as exc:
         dispatcher.meters.unreadable_sessions += 1
         logger.warning("no recovery: %s", exc, extra={"event": "recover.failed"})
@@ -182,6 +188,20 @@ def _recover(
     return (yield from _why_incomplete(claim, settings.publish_timeout))
 
 
+def _claim_any(
+    newcomer: Newcomer[F], pid: Pid, dispatcher: Dispatcher[F], settings: Settings
+) -> Flow[Claimed | ClaimRefused]:
+    """Claim a session of ours, or else one of Node's."""
+    reply = yield from _claim(newcomer, pid, dispatcher, settings)
+    if reply not in _NOT_OURS or newcomer.identity:
+        return reply
+    offset, server, epoch = newcomer.presented.offset, dispatcher.server, dispatcher.epoch
+    refusal = yield from adopt(pid, offset, newcomer.namespace, server=server, epoch=epoch, settings=settings)
+    if refusal is None:
+        return (yield from _claim(newcomer, pid, dispatcher, settings))
+    return reply if refusal is Reason.SESSION_UNKNOWN else ClaimRefused(refusal)
+
+
 def _claim(
     newcomer: Newcomer[F], pid: Pid, dispatcher: Dispatcher[F], settings: Settings
 ) -> Flow[Claimed | ClaimRefused]:
@@ -205,8 +225,14 @@ def _catch_up(dispatcher: Dispatcher[F], settings: Settings) -> Flow[bool]:
     return passed and state.epoch == dispatcher.epoch
 
 
-def _read_claim(claimed: Claimed, pid: Pid, newcomer: Newcomer[F]) -> _Claim:
-    session = decode_session(claimed.value)
+def _read_claim(claimed: Claimed, pid: Pid, newcomer: Newcomer[F], epoch: Epoch) -> _Claim:
+    try:
+        session = decode_session(claimed.value)
+    except MalformedError:  # a server of Node's has had the client meanwhile
+        offset = newcomer.presented.offset
+        session = session_of_node(
+            claimed.value, pid=pid, namespace=newcomer.namespace, epoch=epoch, offset=offset
+        )
     if (session.pid, session.namespace) != (pid, newcomer.namespace):
         raise MalformedError("what is saved under this pid is the session of another")
     presented = own_offset(newcomer.presented.offset, session)

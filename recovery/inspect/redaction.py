@@ -82,6 +82,9 @@ class Redaction:
             return {"packet": {"type": 2, "data": args[:1] if is_list(args) else []}, **kept}
         if kind is Kind.ACK:
             return {"packet": [], **kept}
+        if kind is Kind.SERVER_EVENT:
+            args = payload.get("packet")
+            return {"packet": args[:1] if is_list(args) else [], **kept}
         if kind in {Kind.SESSION, Kind.SET_SESSION}:
             return {"session": encode_user_session({}), **kept}
         return kept

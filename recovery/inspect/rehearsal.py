@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from recovery.adoption import FindSession
 from recovery.commands import Claimed, ClaimRefused, ClaimSession, Command, GetStream, ReadBack
 from recovery.core.claiming import refusal_of_claim
 from recovery.core.connection import Connection
@@ -231,6 +232,7 @@ class _Stage:
             Clock: lambda _step: time.monotonic(),
             Pause: lambda _step: None,
             Claim: self._claim,
+            FindSession: lambda _command: None,  # a session of Node's: it is not told what would come of it
             GetStream: lambda _command: self.stream,
             ReadBack: self._read_back,
             CompleteLog: self._complete_log,

@@ -9,11 +9,13 @@ import contextlib
 import threading
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from recovery.channels import Hear
 from recovery.commands import Command, Read
 from recovery.errors import StoreError, StoreUnavailableError
+from recovery.stores.memory_channels import MemoryChannels
 from recovery.stores.memory_state import MemoryState
 
 __all__ = ["AsyncMemoryStore", "MemoryState", "MemoryStore", "shared_state"]
@@ -106,6 +108,17 @@ class AsyncMemoryStore:
         if self._closed:
             return [_closed_error() for _ in commands]
         return _each(self._state, commands)
+
+    def open_channels(
+        self,
+        hear: Hear,
+        *,
+        sharded: bool,  # noqa: ARG002  # all servers are here
+        silence: float,  # noqa: ARG002
+        failed: Callable[[StoreError], None],  # noqa: ARG002
+    ) -> MemoryChannels:
+        """Open channels between servers of this process; see `recovery.channels.HasChannels`."""
+        return MemoryChannels(self._state.hub, hear)
 
     async def close(self) -> None:
         """Refuse further commands; the data stays with other stores of the same name."""

@@ -15,6 +15,7 @@ from copy import copy, deepcopy
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
+from recovery.adoption import FindSession
 from recovery.commands import (
     Append,
     Appended,
@@ -37,6 +38,7 @@ from recovery.errors import StoreError
 from recovery.offsets import ORIGIN, Offset
 from recovery.reasons import Reason
 from recovery.records import Draft, Entry, Epoch, HolderState, Pid, ServerId, StreamState
+from recovery.stores.memory_channels import Hub
 from recovery.stores.memory_claims import Claim, refusal_of
 from recovery.stores.memory_deadlines import Deadlines
 
@@ -70,6 +72,7 @@ class MemoryState:
         self._deadlines = Deadlines()
         self._waiters: set[Callable[[], None]] = set()
         self._writes_until_sweep = _SWEEP_AFTER
+        self.hub = Hub()
 
     def execute(self, command: Command[R]) -> R:
         """Carry out one command atomically; see `recovery.commands.Store.execute`.
@@ -198,6 +201,8 @@ class MemoryState:
                 return self._expire(command, now)
             case BurySession():
                 return self._bury(command, now)
+            case FindSession():
+                return None  # no server of Node's comes here
             case _:
                 raise StoreError(f"the memory store does not know the command {type(command).__name__}")
 

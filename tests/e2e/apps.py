@@ -81,6 +81,8 @@ class App:
         for namespace in NAMESPACES:
             self._register(namespace)
         self.sio.register_namespace(_klass(self)(CLASS_NAMESPACE))
+        if spec.recovery is not None:
+            self._register_server_events()
 
     async def close(self) -> None:
         """End the application as its owner would: handlers, floods, manager, server."""
@@ -159,6 +161,16 @@ class App:
         self.sio.on("connect", self.colour.handler(handler), namespace=namespace)
         self.sio.on("disconnect", self.colour.handler(disconnect), namespace=namespace)
         self.sio.on("*", self.colour.handler(anything), namespace=namespace)
+
+    def _register_server_events(self) -> None:
+        for namespace in NAMESPACES:
+
+            async def ask(*args: Json, namespace: str = namespace) -> Any:
+                await self.note("ask", namespace, "", args=list(args))
+                await self._behave("ask", namespace, "")
+                return {"from": "python", "args": list(args)}
+
+            self.sio.manager.on_server_event("ask", self.colour.handler(ask), namespace=namespace)
 
     async def _behave(self, handler: str, namespace: str, sid: str) -> Any:
         behaviour = self.behaviours.get((namespace, handler), Behaviour())

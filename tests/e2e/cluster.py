@@ -323,9 +323,10 @@ class Cluster:
     async def open_client(
         self, server: Server | None = None, namespace: str = "/", **options: Any
     ) -> JsClient:
-        """Create a client that starts to connect; it need not get in."""
+        """Create a client that starts to connect; it need not get in. Its `url` may be elsewhere."""
         place = server or self.first
-        client = await self._clients.open(place.url, namespace, path=place.path, **options)
+        spec: dict[str, Any] = {"url": place.url, "path": place.path, **options}
+        client = await self._clients.open(namespace=namespace, **spec)
         self._mine.append(client)
         return client
 

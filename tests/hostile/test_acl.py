@@ -9,12 +9,14 @@ import redis
 import socketio
 
 from adapter import AsyncRecoveryManager
+from recovery.channels import HasChannels
 from recovery.commands import Command, GetStream, OpenStream, Read, ReadBack, RenewStream, Store
 from recovery.deadlines import BurySession, DueSessions, NoteDeadline
 from recovery.errors import PublishError, StoreError
+from recovery.messages import public_channel
 from recovery.offsets import ORIGIN, Offset
-from recovery.records import Epoch, HolderState, Pid
-from recovery.stores import open_store
+from recovery.records import Epoch, HolderState, Namespace, Pid
+from recovery.stores import open_async_store, open_store
 from tests.contract.builders import PID, append, claim, expire, save
 from tests.contract.subject import KEYS
 from tests.docs.pages import DOCS, blocks
@@ -30,6 +32,12 @@ def _documented() -> list[str]:
     """The words of the command on the page, those for `session_expired` among them."""
     named = {block.name: block.text for block in blocks(_PAGE) if block.language == "text"}
     return f"{named['acl']} {named['acl-expiry']}".replace("PASSWORD", _PASSWORD).split()
+
+
+def _for_channels() -> list[str]:
+    """The words of the page for servers that ask one another."""
+    [text] = [block.text for block in blocks(_PAGE) if block.name == "acl-cluster"]
+    return str(text).split()
 
 
 RIGHTS = [word for word in _documented() if word.startswith("+")]
@@ -248,3 +256,57 @@ def test_every_command_of_the_contract_is_tried() -> None:
     contract = {Command.__module__, NoteDeadline.__module__}
     known = {kind.__name__ for kind in Command.__subclasses__() if kind.__module__ in contract}
     assert {type(command).__name__ for command in _every_command(_Nobody())} == known
+
+
+async def _talk(url: str) -> list[str]:
+    """What goes wrong where a server listens to a channel and sends to it."""
+    store = open_async_store(
+        _as_user(url), stream_name=KEYS.stream_name, session_key_prefix=KEYS.session_key_prefix
+    )
+    assert isinstance(store, HasChannels)
+    found: list[str] = []
+    heard: list[bytes] = []
+    channels = store.open_channels(
+        heard.append, sharded=False, silence=10.0, failed=lambda error: found.append(str(error))
+    )
+    channel = public_channel("socket.io", Namespace("/"))
+    for attempt in (channels.subscribe(channel), channels.publish(channel, b"x")):
+        try:
+            await attempt
+        except StoreError as error:
+            found.append(str(error))
+
+    async def over() -> bool:
+        return bool(heard or found)
+
+    await async_wait_until(over, what="a message, or a failure")
+    await channels.close()
+    return found
+
+
+async def test_the_rights_for_channels_suffice(redis_url: str, admin: Any) -> None:
+    admin.execute_command(*_documented(), *_for_channels())
+    assert await _talk(redis_url) == []
+
+
+@pytest.mark.parametrize("right", _for_channels())
+async def test_no_right_for_channels_is_too_much(redis_url: str, admin: Any, right: str) -> None:
+    admin.execute_command(*_documented(), *(word for word in _for_channels() if word != right))
+    failures = await _talk(redis_url)
+    assert failures
+    assert all("the store's user lacks a right" in failure for failure in failures)
+
+
+async def test_without_rights_for_channels_clients_are_served(redis_url: str, admin: Any) -> None:
+    admin.execute_command(*_documented())
+    manager = AsyncRecoveryManager(_as_user(redis_url))
+    socketio.AsyncServer(async_mode="asgi", client_manager=manager)
+    await manager.emit("n", 1)
+
+    async def said() -> bool:
+        return manager.counters.get("channel.failed", 0) > 0
+
+    await async_wait_until(said, what="channel.failed")
+    with pytest.raises(StoreError, match="lacks a right"):
+        await manager.fetch_sockets()
+    await manager.close()

@@ -80,7 +80,7 @@ FOREIGN: dict[str, Mapping[bytes, bytes]] = {
     "no fields of ours": {b"a": b"b"},
     "an empty field": {b"": b""},
     "a type of tomorrow": fields(105, {"new": True}),
-    "a type of Node that we do not know": fields(9, {}),
+    "a type of Node that is not for the stream": fields(7, {}),
     "a type that is no number": fields(payload=event("e"), type=b"three"),
     "no namespace": fields(payload=event("e"), nsp=None),
     "a namespace that nobody is in": fields(payload=b"\xff", nsp=b"/elsewhere", to=b"[]"),

@@ -12,6 +12,8 @@ import redis
 import socketio
 
 from adapter import AsyncRecoveryManager, RecoveryManager
+from adapter.async_cluster_manager import AsyncClusterManager
+from adapter.cluster_manager import ClusterManager
 from recovery.commands import Append
 from recovery.errors import ConfigurationError, PublishError
 from recovery.stores.memory import AsyncMemoryStore, MemoryStore
@@ -47,7 +49,9 @@ def test_both_managers_have_the_same_members_and_parameters() -> None:
     ours, theirs = _public(RecoveryManager), _public(AsyncRecoveryManager)
     assert set(ours) - set(theirs) == {"connect"}  # which the other inherits
     assert set(theirs) <= set(ours)
-    for name in [*theirs, "__init__"]:
+    of_the_cluster = _public(AsyncClusterManager)
+    assert set(_public(ClusterManager)) == set(of_the_cluster)
+    for name in [*theirs, *of_the_cluster, "__init__"]:
         one, two = getattr(RecoveryManager, name), getattr(AsyncRecoveryManager, name)
         if inspect.isfunction(one):
             assert list(inspect.signature(one).parameters.values()) == list(

@@ -10,6 +10,7 @@ from recovery.core.control import (
     Disconnection,
     Release,
     RoomsChange,
+    ServerEvent,
     SessionAnswer,
     SessionChange,
     SessionRequest,
@@ -100,9 +101,14 @@ def test_a_request_for_session_data_and_its_answer(drafts: Drafts) -> None:
     assert _target(answer) == HERE
 
 
+def test_an_event_for_servers_needs_no_client(drafts: Drafts) -> None:
+    draft = drafts.server_event(CHAT, ["jobs", 1])
+    assert _control(drafts, draft) == ServerEvent(CHAT, THERE, ["jobs", 1])
+
+
 def test_every_kind_of_entry_is_tried_here() -> None:
     tried = {Kind.BROADCAST, Kind.ACK, Kind.JOIN, Kind.LEAVE, Kind.DISCONNECT, Kind.TAKEOVER, Kind.RELEASED}
-    assert tried | {Kind.SET_SESSION, Kind.FETCH_SESSION, Kind.SESSION} == set(Kind)
+    assert tried | {Kind.SET_SESSION, Kind.FETCH_SESSION, Kind.SESSION, Kind.SERVER_EVENT} == set(Kind)
 
 
 def test_a_packet_is_encoded_once_for_all_and_once_more_without_its_offset() -> None:

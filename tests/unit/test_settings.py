@@ -8,7 +8,8 @@ import pytest
 from recovery.errors import ConfigurationError
 from recovery.settings import Settings, SettingsOptions
 
-NAMES = ["stream_name", "session_key_prefix"]
+NAMES = ["stream_name", "session_key_prefix", "channel_prefix"]
+CHOICES = ["use_sharded_pubsub", "only_plaintext"]
 WHOLE = [
     "max_len",
     "read_count",
@@ -21,10 +22,12 @@ WHOLE = [
     "max_packet_bytes",
     "max_session_bytes",
 ]
-SECONDS = [field.name for field in fields(Settings) if field.name not in [*NAMES, *WHOLE]]
+SECONDS = [field.name for field in fields(Settings) if field.name not in [*NAMES, *CHOICES, *WHOLE]]
 
 WRONG = [
-    *[(name, value, "non-empty string") for name in NAMES for value in ("", None, 5, b"socket.io", ["a"])],
+    *[(name, value, "non-empty string") for name in NAMES for value in ("", 5, b"socket.io", ["a"])],
+    *[(name, None, "non-empty string") for name in NAMES if name != "channel_prefix"],
+    *[(name, value, "True or False") for name in CHOICES for value in (None, 0, "yes")],
     *[(name, value, "at least 1") for name in WHOLE for value in (0, -1)],
     *[(name, value, "whole number") for name in WHOLE for value in (1.5, 2.0, float("nan"))],
     *[(name, value, "expected a number") for name in WHOLE + SECONDS for value in ("5", True, [1], 1j)],
@@ -35,6 +38,7 @@ WRONG = [
         for value in (0, 0.0, -1, float("inf"), float("nan"))
     ],
     ("block_time", 2.1, "at most 2 s"),
+    ("heartbeat_timeout", 5.0, "more than heartbeat_interval"),
 ]
 
 

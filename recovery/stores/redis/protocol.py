@@ -17,6 +17,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
+from recovery.adoption import FindSession, FoundSession
 from recovery.commands import (
     Append,
     Appended,
@@ -181,6 +182,8 @@ def _exchange_expiry(command: object, keys: Keys) -> Exchange[object]:
             return _expire(command, keys)
         case BurySession():
             return _bury(command, keys)
+        case FindSession():
+            return _find(command, keys)
         case _:
             return _unknown(command)
 
@@ -269,6 +272,14 @@ def _claim(command: ClaimSession, keys: Keys) -> Exchange[Claimed | ClaimRefused
         holder_state=HolderState(state.decode()),
         since_ms=since_ms,
     )
+
+
+def _find(command: FindSession, keys: Keys) -> Exchange[FoundSession | None]:
+    if not 0 < (yield Call(("STRLEN", keys.session(command.pid)))) <= command.max_bytes:
+        return None
+    value = yield Call(("GET", keys.session(command.pid)))
+    number = yield Call(("HGET", keys.claim(command.pid), "n"))
+    return None if value is None else FoundSession(int(number or 0), value)
 
 
 def _save(command: SaveSession, keys: Keys) -> Exchange[Saved | Overtaken]:

@@ -13,8 +13,10 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar, cast
 
+from recovery.channels import Hear
 from recovery.commands import Command, Read
 from recovery.errors import StoreError, StoreUnavailableError
+from recovery.stores.redis.channels import RedisChannels
 from recovery.stores.redis.connections import Endpoint
 from recovery.stores.redis.keys import Keys
 from recovery.stores.redis.links import AsyncLink, Link
@@ -72,6 +74,12 @@ class AsyncRedisStore:
         if self._runner is None:
             self._runner = asyncio.create_task(self._run())
         return cast(list[R | StoreError], await job.done)  # the job forgot the type of its commands
+
+    def open_channels(
+        self, hear: Hear, *, sharded: bool, silence: float, failed: Callable[[StoreError], None]
+    ) -> RedisChannels:
+        """Open channels on the same server; see `recovery.channels.HasChannels`. Close them yourself."""
+        return RedisChannels(self._endpoint, hear, sharded=sharded, silence=silence, failed=failed)
 
     async def close(self) -> None:
         """Close the connections; whatever is under way ends with `StoreUnavailableError`."""

@@ -72,7 +72,7 @@ def test_a_change_of_rooms_is_what_node_was_told(written: Written, order: Order)
 
 @pytest.mark.parametrize("order", DISCONNECTIONS, ids=str)
 def test_a_disconnection_is_what_node_was_told(written: Written, order: Order) -> None:
-    expected = Disconnection(Namespace(order.namespace), order.audience)
+    expected = Disconnection(Namespace(order.namespace), order.audience, close=order.args == [True])
     assert read_control(_stored(written, order), CODEC) == expected
 
 
