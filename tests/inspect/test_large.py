@@ -11,22 +11,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
 
-from recovery.drafts import Drafts
-from recovery.entries import PayloadCodec
 from recovery.inspect import open_source, write_snapshot
-from recovery.offsets import Offset
-from recovery.records import Audience, Epoch, Namespace, Pid, Room, RoomChange, SavedSession, ServerId, Sid
-from recovery.sessions import encode_session
 from recovery.stores.embedded import EmbeddedServer
 from tests.docs.pages import ROOT
-from tests.inspect.recording import KEYS
+from tests.inspect.filling import fill, filled_pid
 
 LARGE = os.environ.get("INSPECT_LARGE", "")
 pytestmark = [
@@ -40,70 +34,12 @@ SESSIONS, ENTRIES = 100_000 // SCALE, 1_000_000 // SCALE
 FIRST_ANSWER = 2.0  # seconds, the start of Python included
 MEMORY = 200 * 2**20  # bytes of the command's process
 SLOW_US = 10_000
-ROOMS = [f"room-{number}" for number in range(100)]
-
-
-def _pid(number: int) -> Pid:
-    return Pid(f"{number:08d}" + "p" * 24)
-
-
-def _batches(items: Iterator[Any], count: int) -> Iterator[list[Any]]:
-    while batch := list(islice(items, count)):
-        yield batch
-
-
-def _fill(url: str) -> None:
-    now = round(time.time() * 1000)
-    start = now - ENTRIES
-    drafts = Drafts(ServerId("0123456789abcdef"), PayloadCodec())
-    made = [
-        drafts.broadcast(
-            Namespace("/"), [f"event-{number % 20}", {"n": number, "text": "x" * 40}], Audience((room,))
-        )
-        for number, room in enumerate(ROOMS)
-    ]
-    with redis.Redis.from_url(url) as client:
-        client.hset(KEYS.epoch, "id", "e")
-        for batch in _batches(iter(range(ENTRIES)), 2000):
-            pipeline: Any = client.pipeline(transaction=False)
-            for number in batch:
-                pipeline.xadd(KEYS.stream, dict(made[number % len(made)].fields), id=f"{start + number}-0")
-            pipeline.execute()
-        for batch in _batches(iter(range(SESSIONS)), 2000):
-            pipeline = client.pipeline(transaction=False)
-            for number in batch:
-                _save(pipeline, number, start, now)
-            pipeline.execute()
-
-
-def _save(pipeline: Any, number: int, start: int, now: int) -> None:
-    pid, at = _pid(number), Offset(now - 20_000 - number % 1000, 0)
-    rooms = (f"sid-{number}", ROOMS[number % 100])
-    history: dict[Room, tuple[RoomChange, ...]] = {rooms[1]: (RoomChange(Offset(start, 0), entered=True),)}
-    session = SavedSession(
-        Sid(rooms[0]), pid, Namespace("/"), rooms, {"user": number}, Epoch("e"), Offset(start, 0), at, history
-    )
-    claim = {
-        "n": 1,
-        "owner": "0123456789abcdef",
-        "holder": "0123456789abcdef",
-        "state": "away",
-        "since": now - 20_000,
-        "deadline": now + 3_600_000,
-        "proven": str(at),
-        "nsp": "/",
-        "identity": "",
-        "epoch": "e",
-    }
-    pipeline.set(KEYS.session(pid), encode_session(session), px=3_600_000)
-    pipeline.hset(KEYS.claim(pid), mapping=claim)
-    pipeline.pexpire(KEYS.claim(pid), 7_200_000)
 
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     with EmbeddedServer() as server:
-        _fill(server.url)
+        fill(server.url, sessions=SESSIONS, entries=ENTRIES)
         yield server.url
 
 
@@ -163,9 +99,9 @@ def _run(*arguments: object) -> tuple[float, float, int, list[str]]:
 QUICK: list[tuple[object, ...]] = [
     ("sessions",),
     ("sessions", "--json", "--limit", "0"),
-    ("session", _pid(SESSIONS // 2)),
-    ("replay", _pid(SESSIONS // 2), "--json"),
-    ("why", _pid(7), "none"),
+    ("session", filled_pid(SESSIONS // 2)),
+    ("replay", filled_pid(SESSIONS // 2), "--json"),
+    ("why", filled_pid(7), "none"),
     ("stream",),
     ("stream", "--entries", "--limit", "100"),
 ]
@@ -191,7 +127,7 @@ def test_first_answers_come_soon_from_a_snapshot(snapshot: Path, arguments: tupl
 
 
 def test_a_replay_is_what_was_missed(url: str) -> None:
-    lines = _run("replay", _pid(42), "--url", url, "--json")[3]
+    lines = _run("replay", filled_pid(42), "--url", url, "--json")[3]
     packets = json.loads(lines[0])["packets"]
     assert 150 < len(packets) < 250  # of 20 s at one a millisecond, every hundredth is for its room
 

@@ -37,7 +37,7 @@ def test_every_answer_forbids_what_no_page_of_ours_needs(open_page: Visitor, pat
     assert policy["script-src"] == policy["style-src"] == "'self'"
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["x-frame-options"] == "DENY"
-    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["referrer-policy"] == "same-origin"
     assert headers["cache-control"] == "no-store"
     assert "access-control-allow-origin" not in headers
 

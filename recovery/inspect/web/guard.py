@@ -35,7 +35,7 @@ _HEADERS = {
     "content-security-policy": _POLICY,
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
-    "referrer-policy": "no-referrer",
+    "referrer-policy": "same-origin",  # without any, browsers leave out where our own forms come from
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
@@ -192,7 +192,7 @@ def _is_from_elsewhere(request: Request) -> bool:
     site, mode = request.headers.get("sec-fetch-site"), request.headers.get("sec-fetch-mode")
     if site in {"cross-site", "same-site"} and (mode != "navigate" or request.method != "GET"):
         return True
-    origin = request.headers.get("origin")
+    origin = request.headers.get("origin")  # browsers send the others to names of this machine, and to TLS
     if request.method == "GET" or origin is None:
         return False
     return origin.partition("://")[2].lower() != request.headers.get("host", "").lower()
