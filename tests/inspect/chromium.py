@@ -48,7 +48,9 @@ class Browser:
         ):
             options.add_argument(argument)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        self.driver = webdriver.Chrome(options=options, service=Service(shutil.which(_DRIVER)))
+        self.driver: Any = webdriver.Chrome(  # selenium's types have holes
+            options=options, service=Service(shutil.which(_DRIVER))
+        )
         self.driver.set_page_load_timeout(_LOADED)
 
     def close(self) -> None:
@@ -79,7 +81,8 @@ class Browser:
 
     def find(self, selector: str) -> WebElement:
         """The first element of a CSS selector."""
-        return self.driver.find_element(By.CSS_SELECTOR, selector)
+        found: WebElement = self.driver.find_element(By.CSS_SELECTOR, selector)
+        return found
 
     def texts(self, selector: str) -> list[str]:
         """What all elements of a selector say, on one line each, read at one moment."""

@@ -14,10 +14,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import redis
 
 from recovery.inspect import open_source, write_snapshot
+from recovery.inspect.web.handles import handle_of
 from recovery.stores.embedded import EmbeddedServer
 from tests.docs.pages import ROOT
 from tests.inspect.filling import fill, filled_pid
@@ -143,6 +145,73 @@ def test_answers_about_all_sessions_hold_nobody_up(url: str, arguments: tuple[ob
         slow: Any = client.slowlog_get(10)
     assert memory < MEMORY
     assert [each["command"][:60] for each in slow] == []
+
+
+@pytest.fixture(scope="module")
+def page(url: str) -> Iterator[tuple[str, int]]:
+    """The page's address, and its process."""
+    command = [sys.executable, "-c", "from adapter.cli import main; main()", "web", "--port", "0", "--json"]
+    with subprocess.Popen(
+        [*command, "--set", "max_disconnection_duration=60", "--url", url],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    ) as process:
+        assert process.stdout is not None
+        yield json.loads(process.stdout.readline())["url"].rstrip("/"), process.pid
+        process.terminate()
+
+
+def _memory_of(process: int) -> int:
+    """The most memory that a process has had, in bytes."""
+    text = Path(f"/proc/{process}/status").read_text()
+    return int(text.partition("VmHWM:")[2].split()[0]) * 1024
+
+
+LOOKS = {
+    "the first sessions": "/",
+    "those in a room": "/?room=room-42",
+    "a search": "/?q=sid-9999",
+    "sorted": "/?sort=deadline",
+    "a far page": "/?page=1500",
+    "the same in JSON": "/api/sessions?size=500",
+    "a session": f"/sessions/{handle_of(filled_pid(SESSIONS // 2))}",
+    "the stream": "/stream",
+    "recoveries": "/recoveries",
+    "servers": "/servers",
+    "entries": "/api/entries?count=500",
+    "why": f"/api/sessions/{handle_of(filled_pid(7))}/why",
+}
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_the_page_answers_soon(url: str, page: tuple[str, int], look: str) -> None:
+    address, process = page
+    with redis.Redis.from_url(url) as client:
+        client.config_set("slowlog-log-slower-than", SLOW_US)
+        client.slowlog_reset()
+        began = time.monotonic()
+        answer = httpx.get(address + LOOKS[look], timeout=60.0)
+        took = time.monotonic() - began
+        slow: Any = client.slowlog_get(10)
+    _say(f"page: {look}", took, _memory_of(process), f"{len(answer.content)} bytes")
+    assert answer.status_code == 200
+    assert took < FIRST_ANSWER
+    assert _memory_of(process) < MEMORY
+    assert [each["command"][:60] for each in slow] == []
+
+
+def test_the_page_gets_through_all_sessions(url: str, page: tuple[str, int]) -> None:
+    address, process = page
+    began, longest, answer = time.monotonic(), 0.0, dict[str, Any]()
+    while not answer.get("complete"):
+        asked = time.monotonic()
+        answer = httpx.get(f"{address}/api/sessions?sort=sid&page=1999", timeout=60.0).json()
+        longest = max(longest, time.monotonic() - asked)
+    _say("page: all, sorted", time.monotonic() - began, _memory_of(process), f"{longest:.2f} s at most")
+    assert (answer["found"], len(answer["sessions"])) == (SESSIONS, min(50, max(0, SESSIONS - 1998 * 50)))
+    assert longest < FIRST_ANSWER
+    assert _memory_of(process) < MEMORY
 
 
 def test_a_dump_of_it_is_loaded(url: str, tmp_path: Path) -> None:

@@ -163,7 +163,7 @@ def test_thousands_of_sessions_are_paged(
 ) -> None:
     fill(url, sessions=many, entries=10)
     browser.open(page)
-    assert len(browser.texts("tbody tr")) == 50
+    wait_until(lambda: len(browser.texts("tbody tr")) == 50, what="the first page")
     browser.wait_for("#found .summary", "10\u202f000 sessions away", timeout=30.0)
     browser.find("a[rel=next]").click()
     browser.wait_for(".paging", "Page 2 of 200")
