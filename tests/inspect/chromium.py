@@ -97,7 +97,7 @@ class Browser:
         """What the first element says, empty if there is none."""
         return next(iter(self.texts(selector)), "")
 
-    def wait_for(self, selector: str, text: str, *, timeout: float = 10.0) -> None:
+    def wait_for(self, selector: str, text: str, *, timeout: float = 20.0) -> None:
         """Wait until an element says something."""
         wait_until(lambda: text in self.text(selector), timeout=timeout, what=f"{text!r} in {selector}")
 

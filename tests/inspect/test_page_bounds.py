@@ -95,6 +95,13 @@ def test_a_survey_goes_on_for_its_time_only() -> None:
     assert not survey.complete
 
 
+def test_a_survey_that_finds_nothing_goes_on_for_its_time_only() -> None:
+    survey = _survey(Many(10**9), Wanted(Filter(text="nobody")))
+    survey.go_on(0.05)
+    assert survey.looked_at > 0
+    assert (survey.counted.found, survey.complete) == (0, False)
+
+
 @pytest.mark.parametrize("sort", [None, SortKey.AGE])
 def test_a_survey_lists_a_bounded_number_and_counts_all(sort: SortKey | None) -> None:
     survey = _survey(Many(5000), Wanted(sort=sort), most=100)
@@ -214,4 +221,4 @@ def test_few_of_those_who_are_away_are_tried() -> None:
     source = Many(500)
     desk = Desk(source, Timing(), at_ms=NOW)
     assert 1 <= desk.trial().tried <= 25
-    assert source.read_so_far == 26
+    assert 1 <= source.read_so_far <= 25

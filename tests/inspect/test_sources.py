@@ -18,6 +18,7 @@ from recovery.inspect import (
     find_session,
     find_sessions,
     list_owners,
+    list_unsent,
     open_source,
     rehearse,
 )
@@ -218,6 +219,16 @@ def test_a_key_that_a_scan_gives_twice_is_one_session(live: Source, monkeypatch:
     before = sorted(stored.pid for stored in live.sessions())
     monkeypatch.setattr(ServerSource, "_scan", twice)
     assert sorted(stored.pid for stored in live.sessions()) == before
+
+
+def test_the_last_of_what_is_not_sent_can_be_asked_for(source: Source, recorded: Recorded) -> None:
+    ann = recorded["ann"]
+    rehearsal = rehearse(source, ann.pid, ann.offset, settings=TIMING.settings)
+    every = list(list_unsent(rehearsal))
+    last = rehearsal.log.entries(rehearsal.log.start)
+    offsets = [entry.offset for entry in last][-5:]
+    assert list(list_unsent(rehearsal, last=5)) == [each for each in every if each.offset in offsets]
+    assert 0 < len(list(list_unsent(rehearsal, last=5))) < len(every)
 
 
 def test_large_entries_are_read_backwards_in_small_pieces() -> None:

@@ -101,6 +101,7 @@ def _place(desk: Desk, _request: Request) -> Answer:
 def _progress(survey: Survey) -> Answer:
     return {
         "found": survey.counted.found,
+        "looked_at": survey.looked_at,
         "complete": survey.complete,
         "states": {state.value: survey.counted.states[state] for state in SessionState},
     }

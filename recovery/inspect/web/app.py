@@ -1,8 +1,10 @@
 """The application that `socketio-recovery web` serves."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any
 
+from anyio import to_thread
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -24,6 +26,7 @@ from recovery.inspect.web.rendering import HERE, render
 __all__ = ["build_page"]
 
 _PAGES_KEPT = 32
+_VIEWS_AT_ONCE = 4  # each may hold as much of the stream as a server's replay log
 
 Endpoint = Callable[[Request], Response]
 AsyncEndpoint = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -47,6 +50,7 @@ def build_page(desk: Desk, door: Door) -> ASGIApp:
     trouble = _trouble(desk)
     app = Starlette(
         routes=routes,
+        lifespan=_bounded,
         exception_handlers={
             StoreError: trouble,
             SourceError: trouble,
@@ -55,6 +59,13 @@ def build_page(desk: Desk, door: Door) -> ASGIApp:
         },
     )
     return Guard(app, door)
+
+
+@asynccontextmanager
+async def _bounded(_app: Starlette) -> AsyncGenerator[None]:
+    """Views run in threads; let there be few."""
+    to_thread.current_default_thread_limiter().total_tokens = _VIEWS_AT_ONCE
+    yield
 
 
 def _page(desk: Desk, title: str, template: str, **context: Any) -> str:

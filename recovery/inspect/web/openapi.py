@@ -17,6 +17,7 @@ Schema = dict[str, Any]
 
 _PROGRESS: Mapping[str, str] = {
     "found": "sessions that were found so far",
+    "looked_at": "sessions that were looked at for that",
     "complete": "whether all were looked at; ask again for the rest",
     "states": "how many of them in each state",
 }

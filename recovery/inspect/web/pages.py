@@ -31,6 +31,7 @@ View = Callable[[Desk, QueryParams, str], Context]
 
 _MOST_ROWS = 200
 _MOST_PACKETS = 50
+_MOST_JUDGED = 2000  # entries that are decoded to tell why they would not be sent
 _MOST_SHARES = 30
 _ENTRIES = 25
 _MINUTES = 60
@@ -103,7 +104,7 @@ def _session(desk: Desk, parameters: QueryParams, name: str) -> Context:
 
 def _return(desk: Desk, rehearsal: Rehearsal, now_ms: int) -> Context:
     """What a client would get that came back now, and why."""
-    unsent = list(list_unsent(rehearsal))
+    unsent = list(list_unsent(rehearsal, last=_MOST_JUDGED))
     return {
         "rehearsal": rehearsal,
         "explanation": desk.explain(rehearsal, now_ms),
@@ -113,6 +114,7 @@ def _return(desk: Desk, rehearsal: Rehearsal, now_ms: int) -> Context:
         ],
         "unsent": unsent[-_MOST_ROWS:],
         "unsent_count": len(unsent),
+        "judged": _MOST_JUDGED,
         "most": _MOST_ROWS,
     }
 

@@ -14,8 +14,9 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from recovery.inspect.listing import Filter, SortKey, Timing, find_sessions
-from recovery.inspect.records import Session, SessionState
+from recovery.inspect.decoding import decode_stored
+from recovery.inspect.listing import Filter, SortKey, Timing
+from recovery.inspect.records import Session, SessionState, StoredSession
 from recovery.inspect.sources import Source
 from recovery.inspect.web.keeping import PATIENCE
 from recovery.records import Pid, ServerId
@@ -27,7 +28,7 @@ MOST_LISTED = 100_000
 
 _MOST_KEPT = 4  # surveys; each is as large as `MOST_LISTED` pids
 _MOST_OWNERS = 1000  # servers told apart; whoever writes into the store may make up as many as it likes
-_A_TURN = 0.6  # seconds that one question may make a survey go on
+_A_TURN = 1.0  # seconds that one question may make a survey go on
 _LEAST_AGE = 2.0  # seconds
 _A_DAY_MS = 86_400_000
 _MINUTE_MS = 60_000
@@ -83,6 +84,7 @@ class Survey:
 
     Attributes:
         complete: whether all were looked at.
+        looked_at: how many were, accepted or not.
         counted: what was found so far.
         took: seconds that it has worked so far.
     """
@@ -91,13 +93,15 @@ class Survey:
         self, source: Source, wanted: Wanted, timing: Timing, now_ms: int, most: int = MOST_LISTED
     ) -> None:
         self.complete = False
+        self.looked_at = 0
         self.counted = Counted()
         self.took = 0.0
         self._now_ms = now_ms
         self._timing = timing
         self._sort = wanted.sort
         self._most = most
-        self._found: Iterator[Session] = find_sessions(source, wanted.filter, now_ms=now_ms)
+        self._filter = wanted.filter
+        self._stored: Iterator[StoredSession] = source.sessions()
         self._pids: list[Pid] = []
         self._ordered: list[tuple[tuple[int, str, str], Pid]] = []
         self._lock = threading.Lock()
@@ -118,9 +122,13 @@ class Survey:
             self.took += time.monotonic() - began
 
     def _look(self) -> None:
-        session = next(self._found, None)
-        if session is None:
+        stored = next(self._stored, None)
+        if stored is None:
             self.complete = True
+            return
+        self.looked_at += 1
+        session = decode_stored(stored, self._now_ms)
+        if not self._filter.accepts(session, self._now_ms):
             return
         self.counted.add(session, self._timing, self._now_ms)
         if self._sort is None:

@@ -1,6 +1,6 @@
 "use strict";
 
-// Keeps the page as it is on the server now. Asks again every two seconds, or after ten times what an answer took;
+// Keeps the page as it is on the server now. Asks again every two seconds, or after three times what an answer took;
 // not while nobody sees the page, nor while it is paused. Without this script the page is right when it is loaded.
 (() => {
   const pause = document.getElementById("pause");
@@ -8,7 +8,7 @@
   const search = document.getElementById("q");
   const LEAST = 2000;
   const LEAST_BUSY = 700; // while the server has not looked at all sessions yet
-  const PATIENCE = 10;
+  const PATIENCE = 3;
   let paused = false;
   let timer = 0;
   let asking = false;
