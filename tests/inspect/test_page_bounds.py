@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 
 import pytest
+from starlette.datastructures import QueryParams
 
 from recovery.errors import StoreUnavailableError
 from recovery.inspect import Filter, Timing, open_source
 from recovery.inspect.listing import SortKey
 from recovery.inspect.memory_source import MemorySource
 from recovery.inspect.records import StoredSession
+from recovery.inspect.web.asking import read_question
 from recovery.inspect.web.desk import Desk
 from recovery.inspect.web.handles import find_named, handle_of
 from recovery.inspect.web.keeping import Kept
@@ -215,6 +217,21 @@ def test_a_handle_names_one_session() -> None:
     found = find_named(source, handle_of(_stored(7).pid), now_ms=NOW)
     assert found is not None
     assert found.pid == _stored(7).pid
+
+
+def test_a_session_that_was_listed_is_found_without_a_search() -> None:
+    source = Many(300)
+    desk = Desk(source, Timing(), at_ms=NOW)
+    _, listed = desk.page(read_question(QueryParams("page=2")), NOW)
+    read = source.read_so_far
+    for session in listed:
+        assert desk.find(handle_of(session.pid), NOW) == session
+    assert source.read_so_far == read
+    late = desk.find(handle_of(_stored(250).pid), NOW)
+    assert source.read_so_far > read
+    read = source.read_so_far
+    assert desk.find(handle_of(_stored(250).pid), NOW) == late
+    assert source.read_so_far == read
 
 
 def test_few_of_those_who_are_away_are_tried() -> None:

@@ -26,7 +26,7 @@ from recovery.inspect.records import Session, SessionState
 from recovery.inspect.unsent import list_unsent
 from recovery.inspect.web.asking import given_offset, number_of, read_question
 from recovery.inspect.web.desk import Desk, Presented
-from recovery.inspect.web.handles import find_named, handle_of
+from recovery.inspect.web.handles import handle_of
 from recovery.inspect.web.openapi import description
 from recovery.inspect.web.reported import reported_by
 from recovery.inspect.web.surveys import Survey
@@ -48,7 +48,7 @@ def json_response(value: object, status: int = 200) -> Response:
 
 def session_or_error(desk: Desk, name: str, now_ms: int) -> Session:
     """The session that an address names; raises `NotFoundError`."""
-    session = find_named(desk.source, name, now_ms=now_ms)
+    session = desk.find(name, now_ms)
     if session is None:
         raise NotFoundError("the store has no such session: it may have expired, and be forgotten")
     return session

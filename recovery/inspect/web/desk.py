@@ -13,6 +13,7 @@ from recovery.inspect.rehearsal import Rehearsal, rehearse
 from recovery.inspect.sources import Source
 from recovery.inspect.traffic import DecodedEntry, Traffic, decode_entry, measure_traffic
 from recovery.inspect.web.asking import Question
+from recovery.inspect.web.handles import Handles
 from recovery.inspect.web.keeping import Kept
 from recovery.inspect.web.surveys import Survey, Surveys, Wanted
 from recovery.inspect.web.watching import Watch
@@ -74,6 +75,7 @@ class Desk:
         self.stream_name = stream_name or timing.settings.stream_name
         self.surveys = Surveys(source, timing, self.now_ms)
         self.watch = Watch(source)
+        self._handles = Handles(source)
         self._at_ms = at_ms
         self._traffic: Kept[list[Traffic]] = Kept(1, stands_still=self.stands_still)
         self._trials: Kept[Trial] = Kept(1, stands_still=self.stands_still)
@@ -95,7 +97,13 @@ class Desk:
         """The sessions of a page, as they are now; those that are gone are left out."""
         survey = self.survey(question.wanted, until=question.until)
         found = (self.source.session(pid) for pid in survey.page(question.page, question.size))
-        return survey, [decode_stored(each, now_ms) for each in found if each is not None]
+        sessions = [decode_stored(each, now_ms) for each in found if each is not None]
+        self._handles.remember(sessions)
+        return survey, sessions
+
+    def find(self, name: str, now_ms: int) -> Session | None:
+        """The session that an address or a person names; see `find_named`."""
+        return self._handles.find(name, now_ms=now_ms)
 
     def rehearse(self, pid: str, presented: Presented, now_ms: int) -> Rehearsal:
         """What a client would get that came back now."""

@@ -6,6 +6,9 @@ and a digest, which tells nothing about 26 characters of randomness. The beginni
 
 import hashlib
 import re
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable
 
 from recovery.inspect.decoding import decode_stored
 from recovery.inspect.listing import find_sessions
@@ -13,7 +16,9 @@ from recovery.inspect.records import Session
 from recovery.inspect.sources import Source
 from recovery.records import Pid
 
-__all__ = ["find_named", "handle_of"]
+__all__ = ["Handles", "find_named", "handle_of"]
+
+_MOST_KNOWN = 20_000  # handles whose pids are remembered
 
 _SHOWN = 6
 _LEAST_TO_MAKE_A_HANDLE = 16  # characters; servers hand out no shorter pid
@@ -31,6 +36,39 @@ def handle_of(pid: str) -> str:
     begin = pid[:_SHOWN]
     plain = len(pid) >= _LEAST_TO_MAKE_A_HANDLE and _PLAIN.fullmatch(begin)
     return f"{begin if plain else '~'}.{digest}"
+
+
+class Handles:
+    """Finds sessions by name, and remembers the pids behind the handles that were given out last.
+
+    A page that shows a session asks for it every two seconds; a search would look at all keys each time.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._known: OrderedDict[str, Pid] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def find(self, name: str, *, now_ms: int) -> Session | None:
+        """Find a session; see `find_named`."""
+        pid = self._known.get(name)
+        stored = None if pid is None else self._source.session(pid)
+        if stored is not None:
+            return decode_stored(stored, now_ms)
+        session = find_named(self._source, name, now_ms=now_ms)
+        if session is not None:
+            self.remember([session])
+        return session
+
+    def remember(self, sessions: Iterable[Session]) -> None:
+        """Remember these, whose handles are about to be shown."""
+        with self._lock:
+            for session in sessions:
+                handle = handle_of(session.pid)
+                self._known[handle] = session.pid
+                self._known.move_to_end(handle)
+            while len(self._known) > _MOST_KNOWN:
+                self._known.popitem(last=False)
 
 
 def find_named(source: Source, name: str, *, now_ms: int) -> Session | None:

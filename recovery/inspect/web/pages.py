@@ -15,7 +15,7 @@ from recovery.inspect.web.answers import presented_by, session_or_error
 from recovery.inspect.web.asking import FILTERS, read_question
 from recovery.inspect.web.desk import Desk, Presented
 from recovery.inspect.web.drawing import bars_of_seconds, focus_of, lanes_of, line_of
-from recovery.inspect.web.handles import find_named, handle_of
+from recovery.inspect.web.handles import handle_of
 from recovery.inspect.web.rendering import data_lines
 from recovery.inspect.web.reported import reported_by
 from recovery.inspect.web.surveys import MOST_LISTED
@@ -126,7 +126,7 @@ def answer_why(desk: Desk, form: Mapping[str, str]) -> Context:
     if not pid:
         return {"given": given, "asked": False}
     now_ms = desk.now_ms()
-    known = find_named(desk.source, pid, now_ms=now_ms)
+    known = desk.find(pid, now_ms)
     offset = None if given["offset"] in {"", "none"} else given["offset"]
     presented = Presented(offset, given["namespace"] or None)
     rehearsal = desk.rehearse(pid if known is None else known.pid, presented, now_ms)
