@@ -68,8 +68,8 @@ def focus_of(timeline: Timeline) -> tuple[int, int]:
     moments = [packet.offset.ms for packet in timeline.packets]
     moments += [mark.at_ms for mark in timeline.marks if mark.kind not in _QUIET]
     inside = [at for at in moments if timeline.begin_ms <= at <= timeline.end_ms]
-    if not inside:
-        return timeline.begin_ms, timeline.end_ms
+    if not timeline.packets:
+        inside.append(timeline.end_ms)
     first, last = min(inside), max(inside)
     gap = max((span.begin_ms for span in timeline.spans if span.kind is SpanKind.AWAY), default=None)
     if gap is not None:

@@ -81,7 +81,8 @@ def _session(desk: Desk, parameters: QueryParams, name: str) -> Context:
     session = session_or_error(desk, name, now_ms)
     presented = presented_by(parameters)
     rehearsal = desk.rehearse(session.pid, presented, now_ms)
-    timeline = timeline_of(desk.source, session, now_ms)
+    membership = rehearsal.connection.membership if rehearsal.recovered else None
+    timeline = timeline_of(desk.source, session, now_ms, membership=membership)
     whole = (timeline.begin_ms, timeline.end_ms)
     drawn = whole if parameters.get("time") == "all" else focus_of(timeline)
     return {

@@ -53,7 +53,7 @@ class Fate(StrEnum):
     MISSED = "missed"
     """The client was away. It is sent when the session is recovered."""
     LOST = "lost"
-    """The client was away, and it is never sent again: volatile, or it asks for an acknowledgement."""
+    """The client was away, and never gets it: volatile, asking for an acknowledgement, or too late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,20 +104,31 @@ class Timeline:
     note: str
 
 
-def timeline_of(source: Source, session: Session, now_ms: int) -> Timeline:
-    """Tell a session's time; reads the stream for what the session may have got of it."""
+def timeline_of(
+    source: Source, session: Session, now_ms: int, *, membership: Membership | None = None
+) -> Timeline:
+    """Tell a session's time; reads the stream for what the session may have got of it.
+
+    Args:
+        membership: its rooms, with what changed while it was away (a rehearsal knows that); by default as
+            they were saved.
+    """
     if session.state is SessionState.UNREADABLE:
         return Timeline(now_ms, now_ms, (), (), (), None, "Nothing of it can be read.")
     spans = tuple(each for each in _spans(session, now_ms) if each.end_ms >= each.begin_ms)
-    end_ms = session.since_ms if session.state is SessionState.ENDED else now_ms
+    over = {SessionState.ENDED: session.since_ms, SessionState.EXPIRED: session.deadline_ms}
+    end_ms = min(now_ms, over.get(session.state, now_ms))
     begin_ms = min([span.begin_ms for span in spans], default=end_ms)
-    marks = list(_own_marks(session))
-    note = ""
-    if session.saved is None:
+    if membership is None and session.saved is not None:
+        saved = session.saved
+        membership = Membership(saved.sid, saved.start, saved.history, saved.settled)
+    marks, note = list(_own_marks(session)), ""
+    if membership is None:
         note = "Its rooms are not kept any more, so its packets cannot be told."
         found = _Found([], [], None)
     else:
-        found = _search(source, session, end_ms)
+        marks += _room_marks(membership)
+        found = _search(source, session, membership, end_ms)
     marks = sorted([*marks, *found.marks], key=lambda mark: mark.at_ms)
     return Timeline(
         begin_ms, max(end_ms, begin_ms), spans, tuple(marks), tuple(found.packets), found.back_to, note
@@ -162,13 +173,10 @@ def _own_marks(session: Session) -> Iterator[Mark]:
     yield Mark(session.since_ms, kind, f"{said}, says server {shown(session.holder)}.")
     if session.state is SessionState.EXPIRED:
         yield Mark(session.deadline_ms, "expired", "Its time was over.")
-    yield from _room_marks(session)
 
 
-def _room_marks(session: Session) -> Iterator[Mark]:
-    if session.saved is None:
-        return
-    for room, changes in list(session.saved.history.items())[:_MOST_MARKS]:
+def _room_marks(membership: Membership) -> Iterator[Mark]:
+    for room, changes in list(membership.changes().items())[:_MOST_MARKS]:
         for change in changes[-_MOST_MARKS:]:
             word = "entered" if change.entered else "left"
             yield Mark(change.offset.ms, word, f"It {word} the room {shown_room(room)} at {change.offset}.")
@@ -181,11 +189,9 @@ class _Found:
     back_to: int | None
 
 
-def _search(source: Source, session: Session, end_ms: int) -> _Found:
+def _search(source: Source, session: Session, membership: Membership, end_ms: int) -> _Found:
     """Look through the stream from the end backwards."""
-    assert session.saved is not None, "the caller has looked"
-    saved, codec, found = session.saved, PayloadCodec(), _Found([], [], None)
-    membership = Membership(saved.sid, saved.start, saved.history, saved.settled)
+    codec, found = PayloadCodec(), _Found([], [], None)
     count, size = 0, 0
     for entry in newest_entries(source, session.start, Offset(end_ms, _LAST_SEQ), _MOST_ENTRIES):
         count, size = count + 1, size + entry.size()
@@ -246,4 +252,5 @@ def _fate(offset: Offset, event: Broadcast, session: Session) -> Fate:
         return Fate.RECEIVED
     if session.state is SessionState.LIVE or offset.ms <= session.since_ms:
         return Fate.SENT
-    return Fate.MISSED if event.recoverable else Fate.LOST
+    in_time = session.state is not SessionState.EXPIRED
+    return Fate.MISSED if in_time and event.recoverable else Fate.LOST
