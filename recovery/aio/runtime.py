@@ -24,6 +24,7 @@ from recovery.commands import (
     ClaimRefused,
     Command,
     Flow,
+    GetStream,
     OpenStream,
     ReadBack,
     RenewStream,
@@ -212,6 +213,8 @@ class Runtime(Generic[F]):
                 await asyncio.sleep(_PAUSE_AFTER_ERROR)
                 continue
             proven = now if doubtful else proven
+            if not (batch.entries or doubtful) and self.dispatcher.edge > self.dispatcher.position:
+                proven = -inf  # what this server has published should have come
             if self.tally.over("reader.failed"):
                 logger.info("the stream is read again", extra={"event": "reader.resumed"})
             try:
@@ -321,6 +324,10 @@ class Runtime(Generic[F]):
         lost = [offset for offset, newest in zip(known, replies[1:], strict=True) if is_lost(offset, newest)]
         if isinstance(claimed, Claimed) and lost:
             return ClaimRefused(Reason.EPOCH_CHANGED, f"the stream has lost the entry {lost[0]}")
+        if isinstance(claimed, Claimed) and not replies[-1]:  # all that is known was trimmed, or all is gone
+            state: StreamState | None = await self._store.execute(GetStream())
+            if state is None or state.epoch != step.command.epoch:
+                return ClaimRefused(Reason.EPOCH_CHANGED, "the stream is gone")
         return claimed
 
     async def _publish(self, step: Publish) -> Offset:

@@ -152,11 +152,11 @@ class Adversity:
         """Trim the stream by hand: what is older than so many seconds is gone, but the last entry.
 
         What a server that reads has still to read is left: nothing could tell it that it is gone. One that is
-        cut off finds out when it is back, unless its connection was replaced between two reads.
+        cut off finds out when it is back.
         """
         cutoff = Offset(max(0, int((self.store.clock() - older_than) * 1000)), 0)
         for server in self.servers.values():
-            if server.is_alive and (server.link.cut is None or server.link.unnoticed):
+            if server.is_alive and server.link.cut is None:
                 cutoff = min(cutoff, server.manager.reads_from())
         self.store.state.trim_stream(cutoff)
         self._note_trimming()

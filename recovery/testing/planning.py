@@ -316,6 +316,8 @@ class _Author:
             self._chance.choice((*_ALWAYS, *_CHANGES))(self)
             self._pause()
         self._steps.append(FailOver())
+        if self._chance.random() < 0.3:  # the next replica does not know what the first failover led to
+            self._steps += [StopReplication(), Wait(2.0), FailOver()]
 
 
 _Act = Callable[[_Author], None]

@@ -191,7 +191,6 @@ class StoreLink:
         pace: how long commands and replies travel.
         read_lag: seconds by which replies with entries come later.
         cut: what happens to all commands, while the server is cut off; None while it is not.
-        unnoticed: it was cut off while its reader had asked for nothing, and the reader has not asked since.
         fates: what happens to the next commands but reading ones; None for nothing.
         owner: the server.
         performed: how many commands of each kind were answered.
@@ -207,7 +206,6 @@ class StoreLink:
         self.pace = Pace(0.0001, 0.001)
         self.read_lag = 0.0
         self.cut: Fate | None = None
-        self.unnoticed = False
         self.fates: deque[Fate | None] = deque()
         self.performed: Counter[str] = Counter()
         self.owner: Any = None
@@ -217,6 +215,7 @@ class StoreLink:
         self._store = store
         self._chance = chance
         self._reading, self._writing = _Link(), _Link()
+        self._hung_up = False  # the reading connection broke while nothing was under way
 
     async def execute(self, command: Command[Any]) -> Any:
         """Carry out a command."""
@@ -235,7 +234,7 @@ class StoreLink:
     def cut_off(self, fate: Fate) -> None:
         """Break all connections, and let each new command have a fate, until `rejoin`."""
         self.cut = fate
-        self.unnoticed = not any(_is_open_read(request) for request in self._under_way)
+        self._hung_up = not any(_is_open_read(request) for request in self._under_way)
         for request in self._under_way:
             request.forgotten = True
             if fate is Fate.REFUSED:
@@ -252,8 +251,9 @@ class StoreLink:
         fate = self._fate(commands)
         if fate is not None:
             self._failed(self)
-        if self.cut is not None and isinstance(commands[0], Read):
-            self.unnoticed = False
+        if self._hung_up and isinstance(commands[0], Read):
+            self._hung_up = False
+            raise StoreUnavailableError("the store hung up meanwhile (simulated)", maybe_applied=False)
         if fate is Fate.REFUSED:
             await asyncio.sleep(self.pace.slowest)
             raise StoreUnavailableError("connection refused (simulated)", maybe_applied=False)

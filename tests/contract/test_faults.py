@@ -112,13 +112,17 @@ async def test_closing_does_not_wait_for_a_server_that_says_nothing(tmp_path: Pa
     assert [type(result) for result in results] == [StoreUnavailableError] * 3
 
 
-async def test_a_connection_that_died_while_idle_is_replaced_unnoticed(
+async def test_a_connection_that_died_while_idle_is_replaced_and_the_reader_told(
     server_store: Subject, server_hand: RedisHand
 ) -> None:
+    """What is read next may be of another server, or of a stream that was trimmed: continuity is in doubt."""
     state = await server_store.execute(OPEN)
     await server_store.execute(Read(state.last, 1, 1))
     await server_hand.client.client_kill_filter(_type="normal", skipme=True)
     appended = await server_store.execute(append(b"a"))
+    with pytest.raises(StoreUnavailableError, match="hung up") as caught:
+        await server_store.execute(Read(state.last, 1, 1_000))
+    assert caught.value.maybe_applied is False
     [entry] = await server_store.execute(Read(state.last, 1, 1_000))
     assert entry.offset == appended.offsets[0]
 

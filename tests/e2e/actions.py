@@ -77,6 +77,8 @@ async def _perform_one(app: "App", step: Step, sid: str | None) -> Json:
             record = encode(app.recovery(sid or "", "/"))
             await app.colour.finished(app.sio.emit("recovery", record, to=sid, ignore_queue=True))
             return None
+        case "counters":
+            return dict(app.sio.manager.counters)
         case "recovery":
             return app.recovery(_fill_in(app, step["sid"], sid), step["namespace"])
         case unknown:

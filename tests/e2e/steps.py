@@ -14,6 +14,7 @@ __all__ = [
     "call",
     "close_room",
     "collect",
+    "counters",
     "disconnect",
     "edit_session",
     "emit",
@@ -125,6 +126,11 @@ def server_method(method: str, *args: Any, **options: Any) -> Step:
 def tell_recovery() -> Step:
     """Send the handler's client what `log_recovery` returns, as an event ``recovery``; past the store."""
     return {"do": "tell_recovery"}
+
+
+def counters() -> Step:
+    """``sio.manager.counters`` as a dict."""
+    return {"do": "counters"}
 
 
 def log_recovery(sid: Any, *, namespace: str = "/") -> Step:

@@ -18,7 +18,7 @@ from tests.e2e.cluster import Cluster, HostProcess, Server
 from tests.e2e.js_clients import Connected, JsClient, JsClients
 from tests.waiting import async_wait_until
 
-__all__ = ["FAULTY_SETTINGS", "RECOVERY_SECONDS", "Node", "Nodes"]
+__all__ = ["FAULTY_SETTINGS", "PATIENT_PINGS", "RECOVERY_SECONDS", "Node", "Nodes"]
 
 RECOVERY_SECONDS = 30.0
 """How long a test waits for a recovery; what it usually takes is a tenth of it."""
@@ -34,9 +34,16 @@ FAULTY_SETTINGS: dict[str, Any] = {
 
 _HEARTBEAT = {"ping_interval": 0.4, "ping_timeout": 2.0}
 
+PATIENT_PINGS = {**_HEARTBEAT, "ping_timeout": 2 * RECOVERY_SECONDS}
+"""Of servers whose clients are to notice nothing, however busy the machine is."""
+
 
 class Node(HostProcess):
-    """A server process whose port is its own for the whole test, whether it runs or not."""
+    """A server process whose port is its own for the whole test, whether it runs or not.
+
+    Attributes:
+        is_special: whether a test has done something to it that another one should not meet.
+    """
 
     def __init__(self, name: str) -> None:
         self._place = socket.socket()  # bound, and not listening: it refuses, and nobody else gets the port
@@ -44,24 +51,38 @@ class Node(HostProcess):
         self._place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         self._place.bind(("127.0.0.1", 0))
         super().__init__(name, port=self._place.getsockname()[1])
+        self.is_special = False
+        self._said_before = 0
 
     @property
     def running(self) -> bool:
         """Whether the process has not ended; a frozen one runs, too."""
         return self._process is not None and self._process.poll() is None
 
+    def output(self) -> str:
+        """Return what the process wrote to its standard error since `be_as_new`."""
+        return super().output()[self._said_before :]
+
+    async def be_as_new(self) -> None:
+        """Have nothing of an earlier test."""
+        await self.ask("shift_clock", seconds=0)
+        self._said_before += len(self.output())
+
     async def kill(self) -> None:
         """End the process with SIGKILL: it gets to do nothing more."""
+        self.is_special = True
         os.kill(self.pid, signal.SIGKILL)
         await self._ended()
 
     async def terminate(self) -> int:
         """Ask the process to end with SIGTERM; return its exit status, which is negative for a signal."""
+        self.is_special = True
         os.kill(self.pid, signal.SIGTERM)
         return await self._ended()
 
     async def freeze(self) -> None:
         """SIGSTOP: its connections stay open, and nothing is read from them."""
+        self.is_special = True
         os.kill(self.pid, signal.SIGSTOP)
         await async_wait_until(self._is_stopped, what=f"{self.name} is stopped")
 

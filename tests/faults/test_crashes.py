@@ -31,7 +31,6 @@ async def test_all_clients_of_a_killed_server_recover_on_the_other(cluster: Node
     assert_stored(truth, "last", count)
 
 
-@pytest.mark.stores("valkey")
 async def test_killed_servers_come_back_on_their_ports_one_after_the_other(
     cluster: Nodes, store_url: str
 ) -> None:
@@ -88,7 +87,6 @@ async def test_a_server_that_dies_while_it_asks_its_application_costs_nothing(
     await assert_whole(cluster, store_url, [client])
 
 
-@pytest.mark.stores("valkey")
 @pytest.mark.parametrize("place", ["same-server", "other-server"])
 async def test_a_reconnection_cut_at_any_moment_leaves_the_session_recoverable(
     cluster: Nodes, store_url: str, place: str
@@ -109,7 +107,6 @@ async def test_a_reconnection_cut_at_any_moment_leaves_the_session_recoverable(
     await assert_whole(cluster, store_url, [client])
 
 
-@pytest.mark.stores("valkey")
 async def test_a_client_that_leaves_for_good_ends_the_session_that_a_killed_server_left(
     cluster: Nodes,
 ) -> None:

@@ -48,7 +48,6 @@ async def test_an_owner_that_is_cut_off_from_the_store_loses_its_client_quietly(
     assert_stored(truth, "cut off", count, failures)
 
 
-@pytest.mark.stores("valkey")
 async def test_a_client_that_stays_with_a_server_that_is_cut_off_misses_nothing(
     proxy: Proxy, open_nodes: OpenNodes, store_url: str
 ) -> None:
@@ -103,7 +102,6 @@ async def test_a_claim_or_a_save_whose_reply_is_lost_costs_nothing(
     await assert_whole(cluster, store_url, [client])
 
 
-@pytest.mark.stores("valkey")
 @pytest.mark.parametrize("transport", ["websocket", "polling"])
 async def test_a_network_that_dies_silently_under_a_client_costs_nothing(
     cluster: Nodes, store_url: str, transport: str

@@ -154,9 +154,11 @@ async def test_a_connection_that_falls_silent_is_given_up_and_the_emit_tried_on_
     assert outage.stored("packet") == ordered_once(client, "packet") == [0, 1, 2]
 
 
-async def test_by_default_a_silent_connection_leaves_time_for_another_attempt(tmp_path: Path) -> None:
+async def test_by_default_a_silent_connection_leaves_time_for_another_attempt(
+    tmp_path: Path, outage_store: str
+) -> None:
     """A firewall that has forgotten a connection must not cost every packet of these seconds."""
-    with pytest.MonkeyPatch.context() as patch, RedisProcess("valkey", tmp_path) as redis:
+    with pytest.MonkeyPatch.context() as patch, RedisProcess(outage_store, tmp_path) as redis:
         for timeouts, name, value in DEFAULT_TIMEOUTS:
             patch.setattr(timeouts, name, value)
         async with open_outage(redis) as outage:
@@ -247,7 +249,11 @@ async def _trouble(outage: Outage, chance: random.Random, until_set: asyncio.Eve
     await outage.proxy.forward()
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(
+    ("outage_store", "seed"),
+    [*(("valkey", seed) for seed in range(6)), *(("redis70", seed) for seed in range(6, 9))],
+    indirect=["outage_store"],
+)
 async def test_whatever_the_network_does_each_emitter_is_told_the_truth(outage: Outage, seed: int) -> None:
     """Confirmed ones are there once, certainly lost ones are not, and each task's are in order."""
     chance = random.Random(seed)

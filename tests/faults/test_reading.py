@@ -1,6 +1,7 @@
 """Reading resumes after an outage of Redis: nothing is lost or doubled; what is, is said."""
 
 import asyncio
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from recovery.offsets import ORIGIN, Offset
 from recovery.reasons import Reason
 from recovery.records import Epoch, StreamState
 from tests.contract.builders import append, claim, save
-from tests.contract.subject import KEYS, opened
+from tests.contract.subject import KEYS, Subject, opened
 from tests.faults.outage import STREAM, Node, Outage, open_outage, ordered_once, until
 from tests.faults.proxy import Direction, Proxy
 from tests.faults.redis_process import Fsync, RedisProcess
@@ -35,6 +36,13 @@ async def _hang_up(proxy: Proxy) -> None:
     proxy.reset()
     await until(lambda: proxy.connections == 0)
     await settle()
+
+
+async def _tell_reader(store: Subject, command: Command[Any]) -> None:
+    """Whoever reads is told once that there was an interruption."""
+    if isinstance(command, Read):
+        with contextlib.suppress(StoreUnavailableError):
+            await store.execute(command)
 
 
 def _steady(reply: Any) -> Any:
@@ -182,6 +190,7 @@ async def test_a_reply_that_is_cut_anywhere_is_no_answer(
     fragment = b"pid-" if isinstance(command, SaveSession | ClaimSession) else KEYS.stream.encode()
     while struck:
         await _hang_up(outage.proxy)
+        await _tell_reader(store, command)
         strike = outage.proxy.cut_reply(after=after, to=fragment)
         reply: Any = (await asyncio.gather(store.execute(command), return_exceptions=True))[0]
         struck, after = strike.struck.is_set(), after + 1
@@ -192,6 +201,7 @@ async def test_a_reply_that_is_cut_anywhere_is_no_answer(
             assert _steady(reply) == _steady(whole)
     assert after > 3, "the shortest reply is longer"
     await _hang_up(outage.proxy)
+    await _tell_reader(store, command)
     assert _steady(await store.execute(command)) == _steady(whole)
     await store.close()
 

@@ -30,7 +30,6 @@ async def test_a_rolling_restart_loses_nothing(cluster: Nodes, store_url: str, h
     assert all(connected.recovered for connected in connects)
 
 
-@pytest.mark.stores("valkey")
 async def test_a_client_that_comes_back_to_a_server_that_is_closing_recovers_elsewhere(
     cluster: Nodes, store_url: str
 ) -> None:
@@ -51,7 +50,6 @@ async def test_a_client_that_comes_back_to_a_server_that_is_closing_recovers_els
     await assert_whole(cluster, store_url, [client])
 
 
-@pytest.mark.stores("valkey")
 async def test_an_emit_of_a_server_that_is_closing_says_whether_it_was_stored(
     cluster: Nodes, store_url: str
 ) -> None:

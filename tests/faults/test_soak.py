@@ -1,6 +1,7 @@
 """Two servers, fifty clients, and everything that can go wrong, for a while.
 
-``SOAK_SECONDS`` sets for how long (by hand: 600), ``SOAK_SEED`` repeats a run's dice.
+``SOAK_SECONDS`` sets for how long (by hand: 600), ``SOAK_SEED`` repeats a run's dice; they choose the
+store, too.
 """
 
 import itertools
@@ -20,6 +21,7 @@ from tests.e2e.checker import Seen
 from tests.e2e.cluster import Server
 from tests.e2e.js_clients import Connected, JsClient, JsClients
 from tests.faults.chaos import Chaos
+from tests.faults.conftest import STORES
 from tests.faults.ledger import assert_session, read_stream, sessions_of
 from tests.faults.nodes import Node, Nodes
 from tests.faults.proxy import Proxy
@@ -42,8 +44,9 @@ async def stack() -> AsyncIterator[AsyncExitStack]:
 @pytest.mark.timeout(SECONDS + 240)
 async def test_nothing_is_lost_whatever_breaks(stack: AsyncExitStack, js: JsClients, tmp_path: Path) -> None:
     seed = int(os.environ.get("SOAK_SEED", random.randrange(2**32)))
-    print(f"SOAK_SEED={seed}")  # noqa: T201 - pytest shows it with a failure
-    store = stack.enter_context(RedisProcess("valkey", tmp_path, fsync="always"))
+    kind = random.Random(f"{seed} store").choice(STORES)
+    print(f"SOAK_SEED={seed} on {kind}")  # noqa: T201 - pytest shows it with a failure
+    store = stack.enter_context(RedisProcess(kind, tmp_path, fsync="always"))
     links = [await stack.enter_async_context(Proxy(store.url)) for _ in range(2)]
     cluster = await _open(stack, js, links)
     networks = [await stack.enter_async_context(Proxy(server.url)) for server in cluster.servers]

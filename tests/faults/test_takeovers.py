@@ -42,7 +42,6 @@ async def test_the_old_servers_disconnect_handler_ends_before_the_new_connect_ha
     await assert_whole(cluster, store_url, [client])
 
 
-@pytest.mark.stores("valkey")
 async def test_a_disconnect_handler_that_takes_too_long_is_not_waited_for(
     cluster: Nodes, store_url: str
 ) -> None:
@@ -68,7 +67,6 @@ async def test_a_disconnect_handler_that_takes_too_long_is_not_waited_for(
     await assert_whole(cluster, store_url, [client])
 
 
-@pytest.mark.stores("valkey")
 async def test_in_one_process_the_old_handler_outlasts_everything_and_strips_nothing(
     cluster: Nodes, store_url: str
 ) -> None:

@@ -3,6 +3,8 @@
 1. Nothing is ever sent twice: retrying is for the caller, who knows what may be repeated.
 2. A connection on which anything went wrong is dropped; the next call makes a new one.
 3. One call at a time; only `close` may come in between, from anywhere.
+4. A connection that ended while nothing was under way is replaced unnoticed. But who reads has to know of
+   each interruption (`recovery.flows.reading`), so that the first call after one fails.
 """
 
 import asyncio
@@ -36,6 +38,7 @@ class AsyncLink:
     def __init__(self, endpoint: Endpoint, *, wait: float = 0.0) -> None:
         self._place = endpoint.place
         self._connection = async_connection(endpoint, wait=wait)
+        self._reads = wait > 0
         self._known: set[ScriptName] = set()
         self._connected = False
         self._closed = False
@@ -64,6 +67,8 @@ class AsyncLink:
         self._check_open()
         if self._connected and await self._is_stale():
             await self._drop()
+            if self._reads:
+                raise _interrupted_error()
         if self._connected:
             return
         self._known.clear()
@@ -138,6 +143,7 @@ class Link:
     def __init__(self, endpoint: Endpoint, *, wait: float = 0.0) -> None:
         self._place = endpoint.place
         self._connection = sync_connection(endpoint, wait=wait)
+        self._reads = wait > 0
         self._known: set[ScriptName] = set()
         self._connected = False
         self._closed = False
@@ -166,6 +172,8 @@ class Link:
         self._check_open()
         if self._connected and self._is_stale():
             self._drop()
+            if self._reads:
+                raise _interrupted_error()
         if self._connected:
             return
         self._known.clear()
@@ -228,6 +236,10 @@ def _cancellations() -> int:
     """How often this task was cancelled; what it did about that does not matter."""
     task = asyncio.current_task()
     return 0 if task is None else task.cancelling()
+
+
+def _interrupted_error() -> StoreUnavailableError:
+    return StoreUnavailableError("the store hung up while nothing was under way", maybe_applied=False)
 
 
 def _closed_error() -> StoreUnavailableError:

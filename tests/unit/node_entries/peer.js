@@ -38,17 +38,22 @@ function carryOut({ act, namespace, rooms, excluded, volatile, args, own }) {
 
 JSON.parse(readFileSync(orders, "utf8")).forEach(carryOut);
 
-// A client that enters a room, gets data, receives nothing, and loses its transport.
+// A client that enters a room, gets data, receives nothing, and loses its transport. It has a namespace of its
+// own: Node carries out an order on its own clients when the store has answered, which may be after this one came,
+// and one of the orders lets all of its namespace join rooms.
 await new Promise((resolve) => http.listen(0, "127.0.0.1", resolve));
 const saved = new Promise((resolve) => {
-  io.on("connection", (socket) => {
+  io.of("/kept").on("connection", (socket) => {
     socket.join(["news", "sport"]);
     socket.data = { user: { id: 5, name: "Ada" }, key: Buffer.from([0, 255]) };
     socket.on("disconnect", () => resolve({ sid: socket.id, pid: socket.pid }));
     socket.emit("ready");
   });
 });
-const client = connect(`http://127.0.0.1:${http.address().port}`, { transports: ["websocket"] });
+const client = connect(`http://127.0.0.1:${http.address().port}/kept`, {
+  transports: ["websocket"],
+  reconnection: false, // Node deletes a session that it reads
+});
 client.on("ready", () => client.io.engine.close());
 console.log(JSON.stringify(await saved));
 await store.ping(); // whatever was sent before has been stored
