@@ -127,7 +127,7 @@ def test_the_token_in_an_address_is_exchanged_for_a_cookie_once(closed_page: Vis
 
 
 def test_the_exchange_leads_nowhere_else(closed_page: Visitor) -> None:
-    location = closed_page.get(f"//evil.example/?token={TOKEN}").headers["location"]
+    location = closed_page.get(f"http://{HOST}//evil.example/?token={TOKEN}").headers["location"]
     assert location.startswith("/")
     assert not location.startswith("//")
 

@@ -28,7 +28,7 @@ MOST_LISTED = 100_000
 
 _MOST_KEPT = 4  # surveys; each is as large as `MOST_LISTED` pids
 _MOST_OWNERS = 1000  # servers told apart; whoever writes into the store may make up as many as it likes
-_A_TURN = 1.0  # seconds that one question may make a survey go on
+_A_TURN = 0.6  # seconds that one question may make a survey go on
 _LEAST_AGE = 2.0  # seconds
 _A_DAY_MS = 86_400_000
 _MINUTE_MS = 60_000
