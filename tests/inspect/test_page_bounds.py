@@ -50,7 +50,7 @@ def _stored(number: int) -> StoredSession:
         "holder": f"server-{number % 2}",
         "state": "away",
         "since": str(NOW - number),
-        "deadline": str(NOW + 60_000),
+        "deadline": str(NOW + 60_000 - number % 10_000),
         "proven": "1-0",
         "nsp": "/",
         "identity": "",
@@ -117,9 +117,9 @@ def test_the_first_of_a_sorted_survey_are_the_first_of_all() -> None:
     survey = _survey(Many(5000), Wanted(sort=SortKey.AGE), most=100)
     survey.go_on(60.0)
     assert survey.page(1, 2) == [_stored(number).pid for number in (0, 1)]
-    backwards = _survey(Many(5000), Wanted(sort=SortKey.SID), most=100)
+    backwards = _survey(Many(5000), Wanted(sort=SortKey.DEADLINE), most=100)
     backwards.go_on(60.0)
-    assert backwards.page(50, 2) == [_stored(number).pid for number in (98, 99)]
+    assert backwards.page(50, 2) == [_stored(number).pid for number in (4901, 4900)]
 
 
 def test_a_survey_counts_what_views_show() -> None:

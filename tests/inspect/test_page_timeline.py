@@ -201,6 +201,9 @@ def test_drawn_is_when_something_happened() -> None:
     begin, end = focus_of(timeline)
     assert begin <= 1003
     assert 1009 <= end < 3000
+    long_before = [_emit("x") for _ in range(4000)]
+    late = _timeline(_session(SessionState.AWAY, since=4990, proven=Offset(4900, 0)), *long_before)
+    assert focus_of(late)[0] > 2000
     quiet = _timeline(_session(SessionState.LIVE, since=5000), now_ms=9000)
     assert focus_of(quiet) == (5000, 9000)
 
