@@ -4,9 +4,10 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
-from socketio import AsyncClient
+from socketio import AsyncClient, exceptions
 
 from adapter.client_base import FLUSH_SECONDS, READER_SECONDS, RecoveringClient, running
 from adapter.client_packets import Decoded
@@ -122,9 +123,22 @@ class AsyncRecoveryClient(RecoveringClient, AsyncClient):
         namespace: str | None = None,
         timeout: Any = 60,  # noqa: ASYNC109 - as python-socketio has it, and read by type checkers as an int
     ) -> Any:
-        """Emit an event and wait for the answer, as `AsyncClient.call` does; handlers may do so."""
-        with self._calling():
-            return await super().call(event, data=data, namespace=namespace, timeout=timeout)
+        """Emit an event and wait for the answer, as `AsyncClient.call` does; handlers may do so.
+
+        Raises:
+            TimeoutError: of python-socketio: no answer in time, or none to come: the connection has broken.
+        """
+        answer = self._expect_answer()
+        with self._calling(), self._watching() as changed:
+            await self.emit(event, data=data, namespace=namespace, callback=answer.take)
+            try:
+                async with asyncio.timeout(timeout):
+                    while not self._is_answered(answer):
+                        await changed.wait()
+                        changed.clear()
+            except TimeoutError as exc:
+                raise exceptions.TimeoutError from exc
+        return answer.value
 
     async def suspend(self) -> dict[str, Any]:
         """Close the connection, let the handlers of what was received run, and return `export_state`.
@@ -171,7 +185,18 @@ class AsyncRecoveryClient(RecoveringClient, AsyncClient):
             raise
 
     def _spawn_line(self, line: Line) -> None:
-        self._keep(self._line_tasks, self._stock_start(self._run_line, line))
+        task: asyncio.Task[Any] = self._stock_start(self._run_line, line)
+        self._keep(self._line_tasks, task)
+        task.add_done_callback(partial(self._line_left, line))
+
+    def _line_left(self, line: Line, task: asyncio.Task[Any]) -> None:
+        """Go on with a line whose task was cancelled in one of its handlers, unless the loop is closing."""
+        if not task.cancelled():
+            return
+        if all(other.cancelling() for other in asyncio.all_tasks()):
+            self._recovery.release(line)
+        else:
+            self._spawn_line(line)
 
     def _spawn_now(self, packet: Any) -> None:
         self._keep(self._other_tasks, self._stock_start(self._run_now, packet))
@@ -192,8 +217,8 @@ class AsyncRecoveryClient(RecoveringClient, AsyncClient):
         assert task is not None
         while (job := self._next_job(line)) is not None:
             await self._handle(job.packet)
-            if task.cancelling():
-                return  # the loop is closing; python-socketio swallows the cancellation of a handler
+            if task.cancelling():  # python-socketio swallows that of a handler
+                raise asyncio.CancelledError
 
     async def _run_now(self, packet: Any) -> None:
         await self._handle(packet)

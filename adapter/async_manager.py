@@ -228,8 +228,9 @@ class AsyncRecoveryManager(AsyncManager):
     async def close(self) -> None:
         """Close all connections, write what is left to write, and end all tasks. Harmless when repeated.
 
-        The sessions stay recoverable, on other servers or on this one's successor. The manager cannot be
-        used again.
+        Handlers that are running have ``publish_timeout`` seconds for their end, and may emit in that time;
+        no event gets its handler any more. The sessions stay recoverable, on other servers or on this one's
+        successor. The manager cannot be used again.
         """
         await self._operations.close()
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from socketio import Client
+from socketio import Client, exceptions
 from socketio.base_client import reconnecting_clients
 
 from adapter.client_base import FLUSH_SECONDS, READER_SECONDS, RecoveringClient, running
@@ -125,9 +125,20 @@ class RecoveryClient(RecoveringClient, Client):
         namespace: str | None = None,
         timeout: Any = 60,  # seconds; read by type checkers as an int
     ) -> Any:
-        """Emit an event and wait for the answer, as `Client.call` does; handlers may do so."""
-        with self._calling():
-            return super().call(event, data=data, namespace=namespace, timeout=timeout)
+        """Emit an event and wait for the answer, as `Client.call` does; handlers may do so.
+
+        Raises:
+            TimeoutError: of python-socketio: no answer in time, or none to come: the connection has broken.
+        """
+        answer = self._expect_answer()
+        with self._calling(), self._watching() as changed:
+            self.emit(event, data=data, namespace=namespace, callback=answer.take)
+            deadline = None if timeout is None else time.monotonic() + timeout
+            while not self._is_answered(answer):
+                if not changed.wait(None if deadline is None else max(0.0, deadline - time.monotonic())):
+                    raise exceptions.TimeoutError
+                changed.clear()
+        return answer.value
 
     def suspend(self) -> dict[str, Any]:
         """Close the connection, let the handlers of what was received run, and return `export_state`.

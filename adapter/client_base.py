@@ -179,6 +179,7 @@ class RecoveringClient:
         if packet.packet_type == sio_packet.CONNECT and self._recovery.is_joined(namespace):
             sid = (packet.data or {}).get("sid", self.sid)
             self.namespaces = {**self.namespaces, namespace: sid}  # others may be reading the old one
+            self.connected = True  # `connect` of python-socketio says so late, and a DISCONNECT may be next
             self._notify()
         if arrival is Arrival.RUN_LINE:
             self._spawn_line(self._recovery.line(namespace))
@@ -218,6 +219,20 @@ class RecoveringClient:
             yield
         finally:
             self._recovery.end_call(line)
+
+    def _expect_answer(self) -> "_Answer":
+        return _Answer(self._recovery.connection, self._notify)
+
+    def _is_answered(self, answer: "_Answer") -> bool:
+        """Whether an answer has come.
+
+        Raises:
+            TimeoutError: none can, any more. A server sends it by the connection that the question came by.
+        """
+        broken = self._recovery.closed or self._recovery.connection != answer.connection
+        if broken and not answer.came:
+            raise exceptions.TimeoutError("the connection broke before the answer came")
+        return answer.came
 
     def _farewell(self) -> list[Any]:
         """What is sent to leave all namespaces for good."""
@@ -306,6 +321,28 @@ class RecoveringClient:
             raise exceptions.ConnectionError(
                 f"no answer within {self._recovery_patience} s from: {', '.join(missing) or 'the server'}"
             )
+
+
+class _Answer:
+    """What a server answers.
+
+    Attributes:
+        connection: number of the one that it comes by.
+        came: whether it has.
+        value: None without arguments, the only one, or a tuple of all.
+    """
+
+    def __init__(self, connection: int, notify: Callable[[], None]) -> None:
+        self.connection = connection
+        self.came = False
+        self.value: Any = None
+        self._notify = notify
+
+    def take(self, *args: Any) -> None:
+        """The callback of the question."""
+        self.value = args if len(args) > 1 else args[0] if args else None
+        self.came = True
+        self._notify()
 
 
 @contextmanager

@@ -149,6 +149,11 @@ class ClientState:
     def __repr__(self) -> str:
         return f"<ClientState of {', '.join(self._lines) or 'no namespace'}>"
 
+    @property
+    def connection(self) -> int:
+        """Number of the connection that there is, or was last."""
+        return self._connection
+
     # A transport comes and goes --------------------------------------------------------------------------
 
     def begin(self) -> None:
@@ -253,6 +258,11 @@ class ClientState:
             line.running = self._begin(line)
             line.busy = line.running is not None
             return line.running
+
+    def release(self, line: Line) -> None:
+        """Whoever ran a line does so no more; the next packet has it run again."""
+        with self._lock:
+            line.busy = False
 
     def is_busy(self) -> bool:
         """Whether a handler is running, or about to."""

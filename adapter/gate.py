@@ -18,22 +18,20 @@ import hashlib
 import logging
 import secrets
 from collections import Counter
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
-from weakref import WeakSet
 
 from adapter import seams
 from adapter.clients import Client, Clients
 from adapter.flask_sessions import FlaskSessions
 from adapter.guesses import Guesses
-from adapter.handlers import handling
 from adapter.process import Process
 from adapter.seams import EioPacket
 from recovery.core.connection import Phase
 from recovery.core.decision import Presented, read_auth
 from recovery.driver import run_async
-from recovery.errors import EncodingError, PublishError, SaveError, StoreUnavailableError
+from recovery.errors import EncodingError, SaveError, StoreUnavailableError
 from recovery.flows.admission import Newcomer, admit, admit_without_store
 from recovery.reasons import Reason
 from recovery.records import HolderState, Namespace, Pid, Sid
@@ -58,7 +56,14 @@ class Gate:
         flask: sessions of Flask-SocketIO.
     """
 
-    def __init__(self, process: Process, *, identity: Identity | None, wants_offsets: Predicate) -> None:
+    def __init__(
+        self,
+        process: Process,
+        *,
+        identity: Identity | None,
+        wants_offsets: Predicate,
+        disconnect: Callable[[Client], Awaitable[None]],  # whom the application has, before it was let in
+    ) -> None:
         server = process.server
         self.outcomes: Counter[str] = Counter()
         self._process = process
@@ -66,9 +71,9 @@ class Gate:
         self._server = server
         self._identity = identity
         self._wants_offsets = wants_offsets
+        self._disconnect = disconnect
         self.guesses = Guesses()
         self.flask = FlaskSessions(server)
-        self._watched: WeakSet[Any] = WeakSet()
         self._connecting: set[tuple[str, str]] = set()
         self._admitted: dict[tuple[str, str], Client] = {}
         self._connect = self._host.hook(seams.HANDLE_CONNECT, self.handle_connect)
@@ -138,11 +143,10 @@ class Gate:
     def note_refusal(self, client: Client) -> None:
         """The application refused a client; a recovered session can be claimed again until its deadline."""
         connection = client.connection
-        self._process.runtime.dispatcher.end(connection)
+        self._give_back(client)
         if connection.recovery.recovered:
             self.outcomes["recovered"] -= 1
             self.outcomes[Reason.REFUSED.value] += 1
-        self._process.sessions.save_later(client, HolderState.AWAY)
         logger.info(
             "the application refused %s",
             connection.sid,
@@ -204,7 +208,7 @@ class Gate:
     def _around_handler(
         self, event: Any, namespace: str, sid: str, *_args: Any
     ) -> Generator[bool, None, None]:
-        with handling(self._clients, event, namespace, sid) as wanted:
+        with self._process.handling(event, namespace, sid) as wanted:
             yield wanted
             if wanted:
                 self.flask.keep(self._clients, namespace, sid)
@@ -234,7 +238,7 @@ class Gate:
             self.outcomes["recovered"] += 1
         elif connection.recovery.reason is not None:
             self.outcomes[connection.recovery.reason.value] += 1
-        self._watch_heartbeat(eio_sid)
+        self._process.watch(eio_sid)
         return client
 
     async def _newcomer(
@@ -268,7 +272,11 @@ class Gate:
         connection = client.connection
         try:
             await self._connect(connection.transport, namespace, auth)
-        except BaseException:  # a cancelled task, too
+        except BaseException as exc:  # a cancelled task, too
+            # With threads, a transport may have closed just before its environ was looked up.
+            vanished = isinstance(exc, KeyError) and exc.args == (connection.transport,)
+            if vanished:
+                self._give_back(client)
             # python-socketio would leave it neither connected nor refused, and its rooms in the tables.
             if not connection.connect_sent:
                 await self._refuse(connection.transport, connection.namespace)
@@ -278,9 +286,15 @@ class Gate:
                     connection.namespace,
                     ignore_queue=True,
                 )
-            raise
+            if not vanished:
+                raise
         finally:
             await self._settle(client)
+
+    def _give_back(self, client: Client) -> None:
+        """End a connection that was not let in; its session can be claimed again."""
+        self._process.runtime.dispatcher.end(client.connection)
+        self._process.sessions.save_later(client, HolderState.AWAY)
 
     def _answered(self, client: Client) -> None:
         """The connect handler has returned: if its client has gone meanwhile, the sid is free only now."""
@@ -301,15 +315,7 @@ class Gate:
         if connection.phase is not Phase.LIVE or not seams.is_open(self._server, connection.transport):
             await self._see_out(client)
         elif client.doomed:
-            await self._disconnect_quietly(client)
-
-    async def _disconnect_quietly(self, client: Client) -> None:
-        """Disconnect a client as the application has asked before, and can be told no more of a failure."""
-        sid, namespace = client.connection.sid, client.connection.namespace
-        try:
-            await self._host.call(self._server.disconnect, sid, namespace)
-        except PublishError as exc:  # its transport was closed all the same
-            logger.warning("session of %s is not ended: %s", sid, exc, extra={"event": "save.failed"})
+            await self._disconnect(client)
 
     async def _let_in(self, client: Client, packet: Any) -> None:
         """Save, look at the transport, send CONNECT and go live."""
@@ -332,7 +338,7 @@ class Gate:
             await self._send_packet(connection.transport, packet)
             connection.connect_sent = True
             self._host.accepted(connection.sid, connection.namespace)
-            if asked:
+            if asked and client.held:  # with threads, another may have taken the session while this was sent
                 connection.go_live()
 
     async def _save_first(self, client: Client) -> bool:
@@ -381,19 +387,3 @@ class Gate:
         await self._host.call(
             seams.disconnected(self._server), connection.transport, connection.namespace, reason
         )
-
-    def _watch_heartbeat(self, eio_sid: str) -> None:
-        socket = seams.socket_of(self._server, eio_sid)
-        if socket is None or socket in self._watched:
-            return
-        self._watched.add(socket)
-
-        def note() -> None:
-            for client in self._clients.on(eio_sid):
-                client.connection.note(self._process.runtime.dispatcher.position)
-
-        def prove() -> None:
-            for client in self._clients.on(eio_sid):
-                client.connection.prove()
-
-        self._host.watch_heartbeat(socket, note, prove)

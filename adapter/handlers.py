@@ -6,8 +6,11 @@
 3. Python's own `ConnectionRefusedError` refuses a client, on every release of python-socketio.
 4. A disconnect handler runs once for a client, even if two threads are at its end.
 5. A disconnect handler that raises is logged, and its client's sid is freed all the same.
+6. A manager that closes waits for the handlers that are running, so that they can emit to their end. Once it
+   has begun to close, no event gets its handler any more: such a handler could not emit.
 """
 
+import asyncio
 import logging
 import threading
 from collections.abc import Generator
@@ -20,9 +23,20 @@ from socketio.exceptions import ConnectionRefusedError as RefusedError
 from adapter.clients import Client, Clients
 from recovery.core.connection import Connection, Phase
 
-__all__ = ["Ending", "ending", "handled_connect", "handled_disconnect", "handling", "is_another", "missed"]
+__all__ = [
+    "Ending",
+    "Handlers",
+    "ending",
+    "handled_connect",
+    "handled_disconnect",
+    "handling",
+    "is_another",
+    "missed",
+]
 
 logger = logging.getLogger("recovery.gate")
+
+_LOOK_EVERY = 0.01  # seconds; handlers end in any thread, and only who closes wants to know
 
 handled_disconnect: ContextVar[Client | None] = ContextVar("handled_disconnect", default=None)
 """The client whose disconnect handler is running."""
@@ -37,6 +51,33 @@ ending: ContextVar[Ending | None] = ContextVar("ending", default=None)
 
 missed: ContextVar[tuple[str, str] | None] = ContextVar("missed", default=None)
 """The namespace and sid of a client to whose end this thread came too late: another one has seen to it."""
+
+_mine: ContextVar[object] = ContextVar("mine", default=None)
+"""The handler that this code is part of; see `Handlers`."""
+
+
+class Handlers:
+    """Which handlers are running in this process; safe from any thread."""
+
+    def __init__(self) -> None:
+        self._running: set[object] = set()  # changed in single steps
+
+    @contextmanager
+    def running(self) -> Generator[None, None, None]:
+        """Surround a handler."""
+        handler = object()
+        token = _mine.set(handler)
+        self._running.add(handler)
+        try:
+            yield
+        finally:
+            self._running.discard(handler)
+            _mine.reset(token)
+
+    async def end(self) -> None:
+        """Wait until all have ended, but for the one that waits here."""
+        while self._running - {_mine.get()}:  # noqa: ASYNC110 - threads, too, end them, which set no such event
+            await asyncio.sleep(_LOOK_EVERY)
 
 
 @contextmanager

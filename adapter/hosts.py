@@ -75,10 +75,11 @@ class Host(Protocol):
     async def abort(self, eio_sid: str) -> None:
         """Close a transport at once, as if the network had; returns when its handlers have finished."""
 
-    def watch_heartbeat(self, socket: Any, on_ping: Callable[[], None], on_pong: Callable[[], None]) -> None:
+    def watch(self, socket: Any, on_ping: Callable[[], None], on_pong: Callable[[], None]) -> None:
         """Call back where our coroutines run when a PING is put into a socket's queue, and for each PONG.
 
-        When a PING is noted, all that was sent before is in the queue before it, and nothing else is.
+        From then on, too, it is closed once, and its CLOSE shares no payload. When a PING is noted, all that
+        was sent before is in the queue before it, and nothing else is.
         """
 
     def accepted(self, sid: str, namespace: str) -> None:
@@ -140,8 +141,9 @@ class AsyncHost:
         """End a WebSocket; see `Host.give_up`."""
         seams.give_up(socket)
 
-    def watch_heartbeat(self, socket: Any, on_ping: Callable[[], None], on_pong: Callable[[], None]) -> None:
-        """Watch PING and PONG; between a packet and its note nothing else can happen in one loop."""
+    def watch(self, socket: Any, on_ping: Callable[[], None], on_pong: Callable[[], None]) -> None:
+        """Watch a socket; between a PING and its note nothing else can happen in one loop."""
+        seams.keep_close_apart(socket)
         seams.watch_heartbeat(socket, on_ping, on_pong)
 
     def accepted(self, sid: str, namespace: str) -> None:

@@ -248,8 +248,9 @@ class RecoveryManager(LockedTables):
     def close(self) -> None:
         """Close all connections, write what is left to write, and end all threads. Harmless when repeated.
 
-        The sessions stay recoverable, on other servers or on this one's successor. The manager cannot be
-        used again.
+        Handlers that are running have ``publish_timeout`` seconds for their end, and may emit in that time;
+        no event gets its handler any more. The sessions stay recoverable, on other servers or on this one's
+        successor. The manager cannot be used again.
         """
         if not self._closing.acquire(blocking=False):
             return  # another thread is at it, perhaps the one that waits for this one
@@ -264,7 +265,8 @@ class RecoveryManager(LockedTables):
         try:
             return self._portal.call(function, *args, **kwargs)
         except PortalClosedError as exc:
-            raise PublishError(f"nothing was stored: {exc}", maybe_stored=exc.begun) from exc
+            outcome = "it is not known whether this was stored" if exc.begun else "nothing was stored"
+            raise PublishError(f"{outcome}: {exc}", maybe_stored=exc.begun) from exc
 
     def _keep_house(self, name: str, *args: Any, **kwargs: Any) -> Any:
         """Call an operation; once this manager is closed, all there is are python-socketio's tables."""

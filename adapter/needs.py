@@ -62,4 +62,5 @@ SOCKET_NEEDS = (
     Need("send", ("packet",), is_coroutine=True),
     Need("close", (), ("wait", "abort", "reason"), is_coroutine=True),
     Need("schedule_ping", ()),
+    Need("poll", (), is_coroutine=True),
 )

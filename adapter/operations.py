@@ -7,7 +7,7 @@ in the loop of an asyncio server, or in the loop that a synchronous one has for 
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,7 +96,12 @@ class Operations:
         process.server, process.json = server, json
         effects = Effects(process)
         process.front_end, process.lost = effects, effects.evict
-        self.gate = Gate(process, identity=choices.identity, wants_offsets=choices.wants_offsets)
+        self.gate = Gate(
+            process,
+            identity=choices.identity,
+            wants_offsets=choices.wants_offsets,
+            disconnect=self._disconnect_quietly,
+        )
         UserSessions(process)
         note_admins(server, self._local_namespaces.add)
 
@@ -200,7 +205,8 @@ class Operations:
             return None
         if client is not None and client.connection.phase is Phase.LIVE:
             self.process.runtime.dispatcher.end(client.connection)
-            client.ending = self.process.background.start(self._end_quietly(client))
+            ending = self._quietly(client, self._end_session(client))
+            client.ending = self.process.background.start(ending)
         eio_sid: str | None
         if client is not None and client.parting:
             eio_sid = self._manager.eio_sid_from_sid(sid, namespace)
@@ -296,10 +302,15 @@ class Operations:
         if not await self.process.sessions.end(client):
             await self._end_elsewhere(client.connection.sid, client.connection.namespace)
 
-    async def _end_quietly(self, client: Client) -> None:
+    async def _disconnect_quietly(self, client: Client) -> None:
+        """Disconnect a client as the application has asked before; its transport is closed in any case."""
+        sid, namespace = client.connection.sid, client.connection.namespace
+        await self._quietly(client, self._host.call(self._host.server.disconnect, sid, namespace))
+
+    async def _quietly(self, client: Client, ending: Awaitable[None]) -> None:
         """End a session where nobody can be told of a failure but the log."""
         try:
-            await self._end_session(client)
+            await ending
         except PublishError as exc:
             logger.warning(
                 "session of %s is not ended: %s",

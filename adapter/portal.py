@@ -12,8 +12,9 @@ goes out together.
    very task. `alone` makes the context of such a task.
 4. A thread that stops waiting, because of Ctrl-C for one, cancels its coroutine. What that wants to have run
    from then on gets threads of its own.
-5. The thread is started when first needed, again in a forked child, and ends with `Portal.close` or the
-   process.
+5. The thread is started when first needed, again in a forked child, and ends with `Portal.close`, with the
+   process, or by Ctrl-C, which any greenlet may get. Whatever ends it, no call waits on: those that have
+   begun get a short time for their end, and then, as the others at once, `PortalClosedError`.
 """
 
 import asyncio
@@ -35,6 +36,9 @@ from recovery.aio.tasks import end_tasks
 __all__ = ["Portal", "PortalClosedError", "alone"]
 
 Function = Callable[[], Any]
+
+_LAST_SECONDS = 1.0
+"""How long calls that have begun may go on in a portal that ends; those that are stuck may not hold it up."""
 
 _CLOSE_PATIENCE = 10.0
 """Seconds after which `Portal.close` does not wait for the loop's last tasks any longer."""
@@ -75,7 +79,7 @@ class Portal:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._ident = -1
-        self._calls: set[asyncio.Task[Any]] = set()
+        self._callers: set[_Caller] = set()
         self._closed = False
         _portals.add(self)
 
@@ -106,14 +110,18 @@ class Portal:
         context = copy_context()
         context.run(_caller.set, caller)
         try:
-            self.post(self._begin, caller, partial(function, *args, **kwargs), context)
-            return _result(caller.wait())
+            with self._lock:
+                self.post(self._begin, caller, partial(function, *args, **kwargs), context)
+                self._callers.add(caller)
+            return caller.wait()
         except BaseException:
             if not caller.has_told and (caller.task is None or not caller.task.done()):
                 with contextlib.suppress(PortalClosedError):
                     self.post(caller.cancel)
             raise
         finally:
+            if caller.task is None:
+                self._callers.discard(caller)
             caller.leave()
 
     def post(self, function: Callable[..., Any], *args: Any) -> None:
@@ -155,10 +163,10 @@ class Portal:
         if self.is_inside:
             raise RuntimeError("a portal cannot be closed from its own loop, whose end it would wait for")
         with self._lock:
-            self._closed = True
+            ends, self._closed = not self._closed, True
             if self._loop is None or self._thread is None:
                 return
-            with contextlib.suppress(RuntimeError):  # it has ended already
+            if ends:  # else it has ended, or is about to
                 self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(_CLOSE_PATIENCE)
 
@@ -174,34 +182,42 @@ class Portal:
         try:
             loop.run_forever()
         finally:
-            self._closed = True
+            with self._lock:  # whoever was let in before is among the callers
+                self._closed = True
             try:
                 loop.run_until_complete(self._end())
             finally:
                 self._ident = -1
+                for caller in list(self._callers):
+                    caller.give_up()
                 loop.close()
 
     async def _end(self) -> None:
         current = asyncio.current_task()
+        begun = [caller.task for caller in list(self._callers) if caller.task is not None]
+        if begun:
+            await asyncio.wait(begun, timeout=_LAST_SECONDS)
         await end_tasks(task for task in asyncio.all_tasks() if task is not current)
         await self._last()
         await asyncio.get_running_loop().shutdown_asyncgens()
 
     def _begin(self, caller: "_Caller", function: Function, context: Context) -> None:
-        task = asyncio.get_running_loop().create_task(_run(function), context=context)
-        caller.task = task
-        self._calls.add(task)
-        task.add_done_callback(self._calls.discard)
-        task.add_done_callback(caller.tell)
+        if self._closed:
+            caller.give_up()
+            return
+        caller.task = asyncio.get_running_loop().create_task(_run(function), context=context)
+        self._callers.add(caller)  # and with it the task, which the loop does not keep
+        caller.task.add_done_callback(caller.tell)
+        caller.task.add_done_callback(lambda _: self._callers.discard(caller))
 
     def forget(self) -> None:
         """In a forked child: the loop's thread is not here, and its sockets are the parent's."""
         self._lock = threading.RLock()  # somebody may have held it
         if self._loop is not None:
-            _inherited.append((self._loop, self._thread, self._calls))
+            _inherited.append((self._loop, self._thread, self._callers))
             self._loop = self._thread = None
             self._ident = -1
-            self._calls = set()
+            self._callers = set()
             self._forked()
 
 
@@ -219,16 +235,22 @@ class _Caller:
         self._spawn = spawn
         # Of all queues in the standard library, only this one is made of nothing but locks, which gevent and
         # eventlet replace.
-        self._inbox: queue.Queue[_Job | asyncio.Task[Any]] = queue.Queue()
+        self._inbox: queue.Queue[_Job | asyncio.Task[Any] | None] = queue.Queue()
         self._lock = threading.Lock()
         self._left = False
 
-    def wait(self) -> asyncio.Task[Any]:
-        """Wait for the end of the coroutine, and run what it sends meanwhile."""
+    def wait(self) -> Any:
+        """Wait for the end of the coroutine, run what it sends meanwhile, and return what it returns.
+
+        Raises:
+            PortalClosedError: there will be no end.
+        """
         while True:
             item = self._inbox.get()
-            if not isinstance(item, _Job):
-                return item
+            if item is None or (isinstance(item, asyncio.Task) and item.cancelled()):
+                raise PortalClosedError(begun=self.task is not None)
+            if isinstance(item, asyncio.Task):
+                return item.result()
             try:
                 item.run()
             except BaseException:
@@ -245,6 +267,10 @@ class _Caller:
     def tell(self, task: asyncio.Task[Any]) -> None:
         """Called in the loop: the coroutine has ended."""
         self._inbox.put(task)
+
+    def give_up(self) -> None:
+        """Called in the loop: there is nothing to wait for."""
+        self._inbox.put(None)
 
     def cancel(self) -> None:
         """Called in the loop: nobody waits for the coroutine any more."""
@@ -314,12 +340,6 @@ def alone() -> Context:
 async def _run(function: Function) -> Any:
     result = function()
     return await result if isawaitable(result) else result
-
-
-def _result(task: asyncio.Task[Any]) -> Any:
-    if task.cancelled():
-        raise PortalClosedError(begun=True)
-    return task.result()
 
 
 _portals: WeakSet[Portal] = WeakSet()

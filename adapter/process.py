@@ -7,15 +7,17 @@ inside the running loop, and after any fork.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import Any
+from weakref import WeakSet
 
 from adapter import seams
 from adapter.background import Background
 from adapter.clients import Client, Clients
 from adapter.expiry import ExpiredHandler, Expiry
 from adapter.frames import AckId, EioFrames, codec_of
-from adapter.handlers import handled_connect, handled_disconnect
+from adapter.handlers import Handlers, handled_connect, handled_disconnect, handling
 from adapter.hosts import Host
 from adapter.requests import Requests
 from adapter.seams import EioPacket
@@ -51,6 +53,7 @@ class Process:
         clients: who is here.
         requests: what this process waits for.
         background: its tasks.
+        handlers: those of the application that are running.
         server: the python-socketio server, or None in a process that only emits.
         json: the JSON module that payloads are written with.
         front_end: carries out what the dispatcher leaves to do; None without a server.
@@ -77,7 +80,9 @@ class Process:
         self.clients = Clients()
         self.requests = Requests(self.host)
         self.background = Background()
+        self.handlers = Handlers()
         self.closed = False
+        self._watched: WeakSet[Any] = WeakSet()
         self._runtime: Runtime[EioPacket] | None = None
         self._sessions: Sessions | None = None
         self._checkpoints: asyncio.Task[Any] | None = None
@@ -152,6 +157,29 @@ class Process:
         client = self.clients.find(namespace, sid)
         return client is not None and client in (handled_connect.get(), handled_disconnect.get())
 
+    @contextmanager
+    def handling(self, event: Any, namespace: str, sid: str) -> Generator[bool, None, None]:
+        """Surround a handler; tell whether it is to run: see `adapter.handlers`."""
+        with self.handlers.running(), handling(self.clients, event, namespace, sid) as wanted:
+            yield wanted and (not self.closed or event in ("connect", "disconnect"))
+
+    def watch(self, eio_sid: str) -> None:
+        """Note positions with the PINGs of a transport, and prove them with its PONGs, from now on."""
+        socket = seams.socket_of(self.server, eio_sid)
+        if socket is None or socket in self._watched:
+            return
+        self._watched.add(socket)
+
+        def note() -> None:
+            for client in self.clients.on(eio_sid):
+                client.connection.note(self.runtime.dispatcher.position)
+
+        def prove() -> None:
+            for client in self.clients.on(eio_sid):
+                client.connection.prove()
+
+        self.host.watch(socket, note, prove)
+
     async def follow_stream(self) -> None:
         """Begin to read before an emit: a server's own clients get it from the stream, too.
 
@@ -190,10 +218,11 @@ class Process:
         for task in (self._checkpoints, self._expiry):
             if task is not None:
                 task.cancel()
-        patience = self.settings.publish_timeout  # a disconnect handler may take for ever
+        patience = self.settings.publish_timeout  # a handler may take for ever
         aborts = [self.background.start(self.host.abort(name)) for name in self.clients.transports()]
-        if aborts:
-            await asyncio.wait(aborts, timeout=patience)
+        handlers = asyncio.create_task(self.handlers.end())
+        await asyncio.wait([*aborts, handlers], timeout=patience)
+        handlers.cancel()
         await self.background.finish(patience)
         await self._runtime.close()
 

@@ -11,8 +11,9 @@ What is relied on:
   and the attribute ``_handle_eio_disconnect`` must both be set, because ``sio.instrument()`` calls the
   attribute.
 - manager: ``rooms``, ``pending_connect`` and the ``basic_*`` methods keep the tables.
-- Engine.IO socket: ``queue`` is what its transport sends, first in, first out; ``closing`` and ``closed``
-  tell its end; every PING goes through ``send``, and ``schedule_ping`` is called for every PONG.
+- Engine.IO socket: ``queue`` is what its transport sends, first in, first out; ``poll`` takes out what is
+  there, for a GET or a WebSocket; ``closing`` and ``closed`` tell its end; every PING goes through ``send``,
+  and ``schedule_ping`` is called for every PONG.
 - Engine.IO server: ``_async["websocket"]`` makes what carries a WebSocket, from the socket's bound method.
   One task of the socket calls its ``send``, others its ``wait``; an exception ends either, and with it the
   socket.
@@ -66,6 +67,7 @@ __all__ = [
     "hook",
     "is_open",
     "is_pretended",
+    "keep_close_apart",
     "knows",
     "message",
     "register",
@@ -74,6 +76,7 @@ __all__ = [
     "takes_packets",
     "watch_heartbeat",
     "watch_websockets",
+    "without_close",
 ]
 
 CONNECT = sio_packet.CONNECT
@@ -257,6 +260,29 @@ def clear_queue(socket: Any) -> None:
         socket.queue.task_done()
     if None in thrown_away:
         socket.queue.put_nowait(None)  # the word for its writer to end must not be lost
+
+
+def keep_close_apart(socket: Any) -> None:
+    """Have no polling payload hold an event and a CLOSE. Once per socket.
+
+    A close empties the queue first, but a poll may have taken an event by then, and look for more (4.15.1).
+    """
+    poll = socket.poll
+
+    async def watched_poll() -> list[EioPacket]:
+        return without_close(await poll())
+
+    socket.poll = watched_poll
+
+
+def without_close(packets: list[EioPacket]) -> list[EioPacket]:
+    """What is sent of a payload: CLOSE is left out if there is anything else.
+
+    JavaScript (4.8) would run the handlers of such events after its reconnection, in which they are replayed.
+    It learns of the end all the same: its next poll is refused.
+    """
+    others = [packet for packet in packets if packet.packet_type != eio_packet.CLOSE]
+    return others or packets
 
 
 async def abort(server: Any, eio_sid: str) -> None:

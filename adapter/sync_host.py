@@ -93,9 +93,10 @@ class SyncHost:
         """End a WebSocket; see `adapter.hosts.Host.give_up`."""
         sync_seams.give_up(socket)
 
-    def watch_heartbeat(self, socket: Any, on_ping: Callable[[], None], on_pong: Callable[[], None]) -> None:
-        """Watch PING and PONG, and see that a socket is closed once."""
+    def watch(self, socket: Any, on_ping: Callable[[], None], on_pong: Callable[[], None]) -> None:
+        """Watch a socket; see `adapter.hosts.Host.watch`."""
         sync_seams.close_once(socket)
+        sync_seams.keep_close_apart(socket)
         sync_seams.watch_heartbeat(socket, self._portal.post, on_ping, on_pong)
 
     def _note_ending(self, eio_sid: str, namespace: str | None, *reason: str) -> None:

@@ -27,6 +27,7 @@ __all__ = [
     "cut",
     "give_up",
     "hook",
+    "keep_close_apart",
     "watch_heartbeat",
     "watch_websockets",
 ]
@@ -66,6 +67,16 @@ def close_once(socket: Any) -> None:
             close(*args, **kwargs)
 
     socket.close = closed_once
+
+
+def keep_close_apart(socket: Any) -> None:
+    """Have no polling payload hold an event and a CLOSE; see `adapter.seams.keep_close_apart`."""
+    poll = socket.poll
+
+    def watched_poll() -> list[seams.EioPacket]:
+        return seams.without_close(poll())
+
+    socket.poll = watched_poll
 
 
 def watch_heartbeat(

@@ -21,24 +21,29 @@ class TablesLock:
 
     @property
     def is_mine(self) -> bool:
-        """Whether this thread holds it; then it must not wait for anything."""
-        return self._holder == threading.get_ident()
+        """Whether this thread holds it, or is about to; then it must not wait for anything.
+
+        A signal handler may ask at any moment, in the thread that it interrupts.
+        """
+        return threading.get_ident() in self._inside
 
     def forget(self) -> None:
         """In a forked child: whoever held it is not here."""
         self._lock = threading.RLock()
-        self._holder = -1
-        self._depth = 0
+        self._inside: list[int] = []  # from before a thread has the lock until after; changed in single steps
 
     def __enter__(self) -> None:
-        self._lock.acquire()
-        self._holder, self._depth = threading.get_ident(), self._depth + 1
+        ident = threading.get_ident()
+        self._inside.append(ident)
+        try:
+            self._lock.acquire()
+        except BaseException:
+            self._inside.remove(ident)
+            raise
 
     def __exit__(self, *_args: object) -> None:
-        self._depth -= 1
-        if not self._depth:
-            self._holder = -1
         self._lock.release()
+        self._inside.remove(threading.get_ident())
 
 
 class LockedTables(Manager):

@@ -66,13 +66,17 @@ def run_demo(options: Options, screen: Screen) -> Result:
 
 @contextmanager
 def _interruptible() -> Generator[None]:
-    """Let SIGTERM, and the loss of the terminal, do what Ctrl-C does, so that nothing is left behind."""
+    """Let SIGTERM, and the loss of the terminal, do what Ctrl-C does, so that nothing is left behind.
+
+    Ctrl-C works even where a shell has this process ignore it, as scripts do in the background.
+    """
 
     def interrupt(_number: int, _frame: object) -> None:
         signal.raise_signal(signal.SIGINT)
 
     numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
     before = {number: signal.signal(number, interrupt) for number in numbers}
+    before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     finally:

@@ -122,8 +122,13 @@ def _is_store(source: object, *, wants_coroutines: bool) -> bool:
     if execute_many is None:
         return False
     if inspect.iscoroutinefunction(execute_many) is not wants_coroutines:
-        wanted = "asyncio" if wants_coroutines else "synchronous"
-        raise ConfigurationError(f"{type(source).__qualname__} is not a store for {wanted} servers")
+        name = type(source).__qualname__
+        raise ConfigurationError(
+            f"{name} has methods that block: expected a store with coroutines (recovery.commands.AsyncStore),"
+            " as the managers of both colours want one"
+            if wants_coroutines
+            else f"{name} has coroutines: expected a store that blocks (recovery.commands.Store)"
+        )
     return True
 
 

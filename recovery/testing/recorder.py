@@ -32,7 +32,7 @@ from recovery.testing.history import (
     Received,
     WritesLost,
 )
-from recovery.testing.replicas import Undone
+from recovery.testing.replicas import Undone, changes_in_doubt
 
 __all__ = ["Attempt", "Recorder", "Where"]
 
@@ -358,6 +358,7 @@ class Recorder:
         ends, unheard = self._ends.lose(after, undone)
         lost = WritesLost(after, upto, told=None, ends=ends, unheard=unheard, moves=undone.moves)
         self.history.add(lost)
+        self.history.events += changes_in_doubt(self.history.events, after)
         for change in undone.changes:
             name = self.name_of(change.sid)
             self.history.add(

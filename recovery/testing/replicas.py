@@ -1,13 +1,15 @@
-"""What a replica lacks of the sessions that its primary had: what a failover undoes, besides entries."""
+"""What a replica lacks of what its primary had: what a failover undoes, besides packets."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
+from recovery.offsets import Offset
 from recovery.records import HolderState, Pid, Room, SavedSession, Sid
 from recovery.sessions import decode_session
 from recovery.stores.memory_state import Snapshot
+from recovery.testing.history import Event, MembershipChanged
 
-__all__ = ["Undone", "UndoneChange", "what_it_lacks"]
+__all__ = ["Undone", "UndoneChange", "changes_in_doubt", "what_it_lacks"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,18 @@ def what_it_lacks(primary: Snapshot, replica: Snapshot) -> Undone:
     moves = frozenset(before[pid].sid for pid in before if _has_moved(primary, replica, pid))
     over = frozenset(pid for pid in replica.claims if _has_ended(replica, pid))
     return Undone(ends, over, moves, tuple(sorted(changes, key=str)))
+
+
+def changes_in_doubt(events: Sequence[Event], after: Offset) -> list[MembershipChanged]:
+    """Changes of rooms that were entries of the stream after an offset, the other way round.
+
+    Whoever had read such an entry has the change, and saves it again. Who comes by what was saved has not.
+    """
+    return [
+        replace(event, entered=not event.entered, after=after, by=None)
+        for event in events
+        if isinstance(event, MembershipChanged) and event.by is not None and event.by > after
+    ]
 
 
 def _sessions(snapshot: Snapshot) -> dict[Pid, SavedSession]:

@@ -1,16 +1,15 @@
 """Connections that come and go leave nothing behind in a client, and a client that is gone nothing at all."""
 
 import gc
-from typing import Any
 from weakref import ref
 
 import pytest
 
-from adapter import AsyncRecoveryClient, RecoveryClient
 from tests.clients.drivers import COLOURS, Driver, driving
 from tests.clients.scripted import PID, event, joined, offset, scripted
+from tests.waiting import async_wait_until
 
-_CLIENTS: dict[str, Any] = {"asyncio": AsyncRecoveryClient, "threads": RecoveryClient}
+_ASKED = 0.2  # seconds in which nobody collects garbage: to do so takes much longer, each time
 
 
 async def test_many_connections_leave_no_more_than_one(driver: Driver) -> None:
@@ -38,14 +37,16 @@ async def test_many_connections_leave_no_more_than_one(driver: Driver) -> None:
 async def test_nothing_is_left_of_a_client(colour: str) -> None:
     async with scripted(joined(PID)) as server:
         async with driving(colour) as driver:
-            gone = ref(driver.client)
+            client = driver.client
+            gone = [ref(client), ref(client._recovery), ref(client._recovery_reader), ref(client.eio)]
+            del client
             await driver.connect(server.url)
             (await server.visited(1)).cut()
             await server.visited(2)
         del driver
 
-        def is_collected() -> bool:
+        async def are_collected() -> bool:
             gc.collect()
-            return gone() is None
+            return not any(one() for one in gone)
 
-        await Driver(colour).until(is_collected, "the client collected")
+        await async_wait_until(are_collected, timeout=_ASKED, what="the client collected")

@@ -87,6 +87,7 @@ async def test_connect_waits_for_no_server_that_has_disconnected_the_client(driv
         await driver.until(lambda: driver.client._recovery.line("/").jobs, "DISCONNECT waiting")
         gate.open()
         await asyncio.wait_for(connecting, 10)
+        await driver.until(lambda: "disconnect" in driver.names(), "the handler called")
         assert driver.names() == ["connect", "connect done", "disconnect"]
         assert not driver.client.connected
 

@@ -146,9 +146,9 @@ async def test_a_store_is_taken_as_it_is() -> None:
 
 
 def test_a_store_of_the_other_colour_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="AsyncMemoryStore is not a store for synchronous"):
+    with pytest.raises(ConfigurationError, match="AsyncMemoryStore has coroutines: expected"):
         open_store(AsyncMemoryStore(), **NAMES)  # type: ignore[arg-type]  # the mistake under test
-    with pytest.raises(ConfigurationError, match="MemoryStore is not a store for asyncio"):
+    with pytest.raises(ConfigurationError, match="MemoryStore has methods that block: expected"):
         open_async_store(MemoryStore(), **NAMES)  # type: ignore[arg-type]  # the mistake under test
 
 

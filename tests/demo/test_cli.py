@@ -78,6 +78,23 @@ def test_an_interruption_ends_everything_quietly(number: signal.Signals, tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_demo_that_a_script_runs_in_the_background_ends_on_sigterm(tmp_path: Path) -> None:
+    """A shell has such a command ignore Ctrl-C."""
+    arguments = ("demo", "--seconds", "60", "--clients", "3", "--without-recovery")
+    ignoring = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        demo = start(*arguments, TMPDIR=str(tmp_path))
+    finally:
+        signal.signal(signal.SIGINT, ignoring)
+    with demo:
+        assert demo.stdout is not None
+        next(line for line in demo.stdout if "was back" in line)
+        demo.terminate()
+        _output, errors = demo.communicate(timeout=20)
+    assert (demo.returncode, errors) == (130, "Stopped.\n")
+    assert list(tmp_path.iterdir()) == []
+
+
 def running_commands() -> str:
     if shutil.which("ps") is None:
         pytest.skip("needs the program ps")

@@ -11,6 +11,7 @@ from engineio.socket import Socket
 
 from recovery.errors import PublishError
 from tests.e2e.colours import Colour, Event
+from tests.e2e.payloads import close_while_polled
 from tests.e2e.steps import Step
 from tests.e2e.wire import Json, decode, encode
 
@@ -81,6 +82,8 @@ async def _perform_one(app: "App", step: Step, sid: str | None) -> Json:
             return dict(app.sio.manager.counters)
         case "recovery":
             return app.recovery(_fill_in(app, step["sid"], sid), step["namespace"])
+        case "close_while_polled":
+            return await close_while_polled(app, step)
         case unknown:
             raise ValueError(f"unknown step {unknown!r}")
 

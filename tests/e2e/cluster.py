@@ -30,7 +30,7 @@ from tests.waiting import async_wait_until
 __all__ = ["Cluster", "HostProcess", "Server", "ServerError", "real_time_passes"]
 
 ROOT = Path(__file__).resolve().parents[2]
-_START_SECONDS = 20.0
+_START_SECONDS = 60.0
 _STOP_SECONDS = 5.0
 _LOG_SECONDS = 5.0
 _REQUEST_SECONDS = 30.0
@@ -375,8 +375,8 @@ class Cluster:
     async def _check_errors(self) -> None:
         expected = [*_COMPLAINTS, *self.expected_errors]
         unexpected: list[str] = []
-        for server in self.servers:
-            errors = await server.host.ask("errors")
+        found = await asyncio.gather(*(server.host.ask("errors") for server in self.servers))
+        for server, errors in zip(self.servers, found, strict=True):
             unexpected += [f"{server}: {error}" for error in errors if not any(w in error for w in expected)]
         assert not unexpected, "\n".join(unexpected)
 

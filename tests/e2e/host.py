@@ -19,7 +19,7 @@ from tests.e2e import actions
 from tests.e2e.apps import App
 from tests.e2e.colours import AsyncColour
 from tests.e2e.controls import Controls, ErrorCollector
-from tests.e2e.process import die_with_parent, listen
+from tests.e2e.process import die_with_parent, forget_imports, listen
 from tests.e2e.wire import Json
 
 Scope = dict[str, Any]
@@ -108,6 +108,7 @@ def main() -> None:
         timeout_graceful_shutdown=1,
         timeout_keep_alive=3600,  # or a control request may meet a connection that is being closed
     )
+    forget_imports()
     print(json.dumps({"port": listener.getsockname()[1]}), flush=True)  # noqa: T201 - the parent reads it
     uvicorn.Server(config).run(sockets=[listener])
 

@@ -1,7 +1,10 @@
 """What server processes of all colours have in common: how they begin, listen and end."""
 
 import _thread
+import contextlib
 import ctypes
+import gc
+import importlib
 import os
 import signal
 import socket
@@ -9,7 +12,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["die_with_parent", "listen"]
+__all__ = ["die_with_parent", "forget_imports", "listen"]
 
 _PR_SET_PDEATHSIG = 1
 
@@ -41,3 +44,14 @@ def listen() -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, int(size))
     listener.listen(2048)
     return listener
+
+
+def forget_imports() -> None:
+    """Leave what is in memory by now out of the garbage collections that each test ends with.
+
+    These look for what the test has left; going through all modules again took longer than many a test.
+    """
+    with contextlib.suppress(ImportError):  # a stock server does without it
+        importlib.import_module("adapter")
+    gc.collect()
+    gc.freeze()

@@ -13,6 +13,7 @@ __all__ = [
     "Step",
     "call",
     "close_room",
+    "close_while_polled",
     "collect",
     "counters",
     "disconnect",
@@ -81,6 +82,11 @@ def close_room(room: Any, **options: Any) -> Step:
 def rooms(sid: Any, **options: Any) -> Step:
     """`AsyncServer.rooms`."""
     return _method("server", "rooms", sid, **options)
+
+
+def close_while_polled(sid: str) -> Step:
+    """Close a transport in the middle of a poll (`tests.e2e.payloads`)."""
+    return {"do": "close_while_polled", "sid": sid}
 
 
 def disconnect(sid: Any, **options: Any) -> Step:

@@ -35,7 +35,7 @@ import socketio
 from tests.e2e.apps import App
 from tests.e2e.colours import SyncColour, drive
 from tests.e2e.controls import Controls, ErrorCollector
-from tests.e2e.process import die_with_parent, listen
+from tests.e2e.process import die_with_parent, forget_imports, listen
 
 Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
@@ -121,6 +121,7 @@ def main() -> None:
     sys.unraisablehook = collector.unraisable
     listener = listen()
     async_mode = "gevent" if _MODE.startswith("gevent") else _MODE
+    forget_imports()
     print(json.dumps({"port": listener.getsockname()[1]}), flush=True)  # noqa: T201 - the parent reads it
     _serve(listener, Host(SyncControls(SyncColour(async_mode), collector)))
 

@@ -6,6 +6,7 @@ from tests.e2e import steps
 from tests.e2e.cluster import Cluster
 from tests.e2e.conftest import OpenCluster
 from tests.e2e.js_clients import Connected, Disconnected, Drop, JsClient, Received, Refused
+from tests.waiting import async_wait_until
 
 pytestmark = pytest.mark.colours
 
@@ -107,9 +108,12 @@ async def test_a_new_client_that_is_refused_leaves_nothing_behind(cluster: Clust
     await cluster.first.behave("connect", steps.enter_room(steps.SID, "red"), then=way)
     client = await cluster.open_client()
     assert await client.wait_answer() == REFUSALS[way]
-    held = await cluster.first.residue()
-    assert held["rooms"] == {}
-    assert held["pending_connect"] == {}
+
+    async def nothing_is_left() -> bool:
+        held = await cluster.first.residue()
+        return (held["rooms"], held["pending_connect"]) == ({}, {})
+
+    await async_wait_until(nothing_is_left, what="nothing left, once the server has said its word")
 
 
 async def test_a_refusal_with_always_connect_disconnects_and_the_session_survives(

@@ -136,6 +136,18 @@ async def test_disconnecting_nobody_is_harmless(cluster: Cluster) -> None:
     assert await client.events(1) == [1]
 
 
+async def test_an_event_that_a_poll_has_taken_when_the_transport_is_closed_is_handled_once(
+    cluster: Cluster,
+) -> None:
+    """In one payload with CLOSE, JavaScript would handle it after it has come back, and get it replayed."""
+    client = await cluster.client(transports=["polling"])
+    (emitted,) = await cluster.first.run(steps.close_while_polled(client.sid))
+    await client.next(Disconnected)
+    await cluster.come_back(client)
+    await cluster.settle(client)
+    assert client.payloads("e") == list(range(emitted))
+
+
 @pytest.mark.parametrize("reason_of", ["close", "abrupt", "client", "server"])
 async def test_the_disconnect_handler_hears_the_reason_that_a_stock_server_gives(
     cluster: Cluster, stock: Cluster, reason_of: str

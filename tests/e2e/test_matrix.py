@@ -24,7 +24,7 @@ from tests.e2e.visitors import KINDS, Claim, Programme, Visitor, visiting
 pytestmark = pytest.mark.matrix
 
 # A long-polling client of python-engineio that closes waits until its last poll ends, with a ping.
-PINGS = {"ping_interval": 0.4, "ping_timeout": 1.2}
+PINGS = {"ping_interval": 0.4, "ping_timeout": 2.0}
 # Its asyncio client leaves the response of an aborted poll open (4.15.1), to be collected at any time.
 POLLING = pytest.param("polling", marks=pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"))
 TURNS = 10

@@ -16,7 +16,10 @@ from tests.e2e.cluster import Cluster
 from tests.e2e.conftest import OpenCluster
 from tests.waiting import async_wait_until
 
-TRANSPORTS = [["websocket"], ["polling"], ["polling", "websocket"]]
+# python-engineio leaves the response of an aborted poll open (4.15.1), to be collected at any time.
+QUIETLY = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+POLLING = [pytest.param(names, marks=QUIETLY) for names in (["polling"], ["polling", "websocket"])]
+TRANSPORTS = [["websocket"], *POLLING]
 
 
 class Asynchronous:
@@ -103,7 +106,7 @@ async def test_stock_python_clients_see_no_extra_argument(
     open_cluster: OpenCluster, python_client: Stock, transports: list[str]
 ) -> None:
     # A closing long-polling client of python-engineio waits until its last poll ends, with a ping.
-    cluster = await open_cluster(server={"ping_interval": 0.3, "ping_timeout": 0.5})
+    cluster = await open_cluster(server={"ping_interval": 0.3, "ping_timeout": 2.0})
     await python_client.open(cluster, transports)
     javascript = await cluster.client()
     await cluster.last.emit("one", {"a": b"\x01"})

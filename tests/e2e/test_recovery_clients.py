@@ -21,9 +21,12 @@ from tests.e2e.visitors import Programme, PythonVisitor, visiting
 from tests.faults.proxy import Proxy
 
 FRESH, RECOVERED = ClientRecovery(), ClientRecovery(recovered=True)
-TRANSPORTS = [["websocket"], ["polling"], ["polling", "websocket"]]
+# python-engineio leaves the response of an aborted poll open (4.15.1), to be collected at any time.
+QUIETLY = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+POLLING = [pytest.param(names, marks=QUIETLY) for names in (["polling"], ["polling", "websocket"])]
+TRANSPORTS = [["websocket"], *POLLING]
 # A long-polling client of python-engineio that closes waits until its last poll ends, with a ping.
-PINGS = {"ping_interval": 0.3, "ping_timeout": 0.5}
+PINGS = {"ping_interval": 0.3, "ping_timeout": 2.0}
 
 
 @pytest.fixture(autouse=True)

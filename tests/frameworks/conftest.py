@@ -8,6 +8,8 @@ import pytest_asyncio
 
 from tests.e2e.conftest import js, node
 from tests.e2e.js_clients import JsClients
+from tests.environments import make_environment
+from tests.frameworks.recipes import ELSEWHERE
 from tests.frameworks.serving import Site
 from tests.frameworks.visitors import Visitors
 
@@ -22,10 +24,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
+@pytest.fixture(scope="session")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of an environment with the frameworks that the one of the tests cannot have."""
+    return make_environment(tmp_path_factory, "frameworks", ELSEWHERE)
+
+
 @pytest.fixture
-def site(tmp_path: Path, valkey_url: str) -> Iterator[Site]:
+def site(tmp_path: Path, valkey_url: str, request: pytest.FixtureRequest) -> Iterator[Site]:
     """Room for an application, with a store."""
-    opened = Site(tmp_path, valkey_url)
+    opened = Site(tmp_path, valkey_url, elsewhere=lambda: request.getfixturevalue("elsewhere"))
     yield opened
     opened.close()
 

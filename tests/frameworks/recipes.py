@@ -1,10 +1,7 @@
 """Recipes: how a page of the documentation has an application served, and what that needs here."""
 
-import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
-
-import pytest
 
 from tests.docs.pages import DOCS, blocks
 from tests.frameworks.serving import Process, Site
@@ -18,6 +15,7 @@ __all__ = [
     "CELERY",
     "DJANGO",
     "DJANGO_WSGI",
+    "ELSEWHERE",
     "FASTAPI",
     "FLASK",
     "FLASK_GEVENT",
@@ -39,6 +37,12 @@ PAGES = [
     HOW_TO / "emit-from-another-process.md",
     HOW_TO / "use-the-admin-ui.md",
 ]
+ELSEWHERE = ("celery", "litestar", "sanic")
+"""Packages that are not in the extra ``dev``, and have an environment of their own in the tests.
+
+Sanic brings another event loop, which uvicorn would run on in all tests, Litestar a plugin of pytest, and
+Celery wants older releases of others.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +53,7 @@ class Recipe:
         page: file name of the page.
         files: of that page, or of one that it names.
         command: a line of the page.
-        package: what must be installed; tests are skipped without it. Three are not in the extra ``dev``:
-            Sanic brings another event loop, which uvicorn would run on, Litestar a plugin of pytest, and
-            Celery wants older releases of others.
+        package: what must be installed, here or `ELSEWHERE`.
         leftover: what the framework itself complains of at exit, with a stock server, too.
         changes: what the page says has to be changed in a file of another page: its name, old and new text.
     """
@@ -68,9 +70,9 @@ class Recipe:
         return f"{program}-{self.package}"
 
     def prepare(self, site: Site) -> None:
-        """Put the files of the page into a site; skip the test if the framework is not installed."""
-        if importlib.util.find_spec(self.package) is None:
-            pytest.skip(f"{self.package} is not installed")
+        """Put the files of the page into a site, and have it run where the framework is installed."""
+        if self.package in ELSEWHERE:
+            site.go_elsewhere()
         if self.package == "django":
             site.run("django-admin startproject mysite .")
         site.add(*self.files)

@@ -12,18 +12,19 @@ import re
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import aiohttp
 
 from tests.docs.pages import ROOT
+from tests.ports import free_port
 from tests.waiting import async_wait_until
 
-__all__ = ["EXAMPLES", "Process", "Site", "free_port"]
+__all__ = ["EXAMPLES", "Process", "Site"]
 
 EXAMPLES = ROOT / "docs" / "examples" / "servers"
 _STORE_ON_PAGES = "redis://localhost:6379"
@@ -40,14 +41,6 @@ os.execv(sys.argv[1], sys.argv[1:])
 _COMPLAINT = re.compile(r"Traceback|Warning: (?!Enable)|never awaited|was destroyed|never retrieved|CRITICAL")
 
 
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as place:
-        place.bind(("127.0.0.1", 0))
-        port: int = place.getsockname()[1]
-        return port
-
-
 class Process:
     """One command of a page, running. You must call `start` first and `kill` at the end.
 
@@ -56,12 +49,12 @@ class Process:
         port: of that.
     """
 
-    def __init__(self, folder: Path, command: str, *, port: int) -> None:
+    def __init__(self, folder: Path, command: str, *, port: int, python: Path) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self.port = port
         self._folder = folder
         self._settings, words = _settings(command.replace(_PORT_ON_PAGES, str(port)))
-        self._command = _program(words)
+        self._command = _program(words, python)
         self._output = tempfile.NamedTemporaryFile(prefix="site-", suffix=".log")  # noqa: SIM115 - until kill
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -140,13 +133,20 @@ class Site:
     Args:
         folder: an empty one.
         store_url: what the pages' store stands for.
+        elsewhere: returns the Python of an environment with frameworks that are not installed here.
     """
 
-    def __init__(self, folder: Path, store_url: str) -> None:
+    def __init__(self, folder: Path, store_url: str, *, elsewhere: Callable[[], Path]) -> None:
         self.processes: list[Process] = []
+        self._elsewhere = elsewhere
+        self._python = Path(sys.executable)
         self._folder = folder
         self._files = folder / "files"
         self._store_url = store_url
+
+    def go_elsewhere(self) -> None:
+        """Run all commands from now on in the environment with the frameworks that are not installed here."""
+        self._python = self._elsewhere()
 
     def add(self, *names: str) -> None:
         """Take over files of the examples."""
@@ -170,7 +170,9 @@ class Site:
         """Run a command among the files, until it ends."""
         self._files.mkdir(exist_ok=True)
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"}
-        subprocess.run(_program(shlex.split(command)), cwd=self._files, env=environment, check=True)
+        subprocess.run(
+            _program(shlex.split(command), self._python), cwd=self._files, env=environment, check=True
+        )
 
     async def serve(self, command: str, *, port: int | None = None, serves: bool = True) -> Process:
         """Run a command of a page until the end of the test.
@@ -186,7 +188,7 @@ class Site:
         for path in folder.rglob("*.py"):
             text = path.read_text(encoding="utf-8")
             path.write_text(text.replace(_PORT_ON_PAGES, str(port)), encoding="utf-8")
-        process = Process(folder, command, port=port)
+        process = Process(folder, command, port=port, python=self._python)
         self.processes.append(process)
         await process.start(serves=serves)
         return process
@@ -208,11 +210,16 @@ def _settings(command: str) -> tuple[dict[str, str], list[str]]:
     return settings, words
 
 
-def _program(words: list[str]) -> list[str]:
-    """The words of a command, with the programs of this Python's environment."""
+def _program(words: list[str], python: Path) -> list[str]:
+    """The words of a command, with the program as a Python's environment has it.
+
+    What lies beside the Python of the tests only, such as ``uvicorn``, the other Python runs, too.
+    """
     program, *arguments = words
     if program == "python":
-        return [sys.executable, *arguments]
-    beside = shutil.which(program, path=str(Path(sys.executable).parent))
-    assert beside is not None, f"{program} is not installed beside {sys.executable}"
-    return [beside, *arguments]
+        return [str(python), *arguments]
+    if own := shutil.which(program, path=str(python.parent)):
+        return [own, *arguments]
+    ours = shutil.which(program, path=str(Path(sys.executable).parent))
+    assert ours is not None, f"{program} is installed neither beside {python} nor beside {sys.executable}"
+    return [str(python), ours, *arguments]

@@ -6,13 +6,12 @@ import shlex
 import pytest
 
 from tests.docs.pages import Block, blocks
-from tests.frameworks.recipes import HOW_TO, PAGES, RECIPES, Recipe, commands_on
+from tests.frameworks.recipes import ELSEWHERE, HOW_TO, PAGES, RECIPES, Recipe, commands_on
 from tests.frameworks.serving import EXAMPLES
 
 _FILES = [block for page in PAGES for block in blocks(page) if block.language == "python" and block.name]
 _COMMANDS = [line for page in PAGES for line in commands_on(page)]
 _MODULES = {"gevent-websocket": "geventwebsocket"}
-_IN_AN_ENVIRONMENT_OF_THEIR_OWN = {"celery", "sanic"}  # `Recipe.package` says why
 
 
 @pytest.mark.parametrize("block", _FILES, ids=lambda block: block.name)
@@ -39,4 +38,4 @@ def test_a_recipe_is_that_of_its_page(recipe: Recipe) -> None:
 def test_what_a_page_installs_is_what_tests_run_with(line: str) -> None:
     for package in shlex.split(line)[2:]:
         module = _MODULES.get(package, package.replace("-", "_"))
-        assert importlib.util.find_spec(module) or package in _IN_AN_ENVIRONMENT_OF_THEIR_OWN
+        assert importlib.util.find_spec(module) or package in ELSEWHERE

@@ -30,8 +30,11 @@ async def test_a_script_reaches_clients_of_all_servers_and_those_who_are_away(
         assert await client.events(1, seconds=SECONDS) == ["read all about it"]
 
 
-async def test_a_task_of_celery_emits(tmp_path: Path, visitors: Visitors) -> None:
-    with RedisProcess("valkey", tmp_path / "store") as store, closing(Site(tmp_path, store.url)) as site:
+async def test_a_task_of_celery_emits(elsewhere: Path, tmp_path: Path, visitors: Visitors) -> None:
+    with (
+        RedisProcess("valkey", tmp_path / "store") as store,
+        closing(Site(tmp_path, store.url, elsewhere=lambda: elsewhere)) as site,
+    ):
         for recipe in (CELERY, TORNADO):
             recipe.prepare(site)
         client = await visitors.client(await site.serve(TORNADO.command))

@@ -1,5 +1,6 @@
 """`rediss://`: the store over TLS, and who is refused."""
 
+import asyncio
 import socket
 import ssl
 from collections.abc import Iterator
@@ -87,6 +88,17 @@ async def test_a_store_over_tls_works(empty: Tls, colour: str) -> None:
     assert isinstance(await store.execute(append(b"a")), Appended)
     assert len(await store.execute(Read(ORIGIN, 10, 10))) == 2
     await store.close()
+
+
+async def test_nothing_is_left_open_of_a_store_that_was_closed(empty: Tls) -> None:
+    """The event loop may end at once; what it still watched then, Python would complain of."""
+    watched: Any = asyncio.get_running_loop()
+    before = set(watched._selector.get_map())
+    store = opened(f"rediss://{empty.place}?ssl_ca_certs={empty.authority}", "async")
+    await store.execute(append(b"a"))
+    assert set(watched._selector.get_map()) > before
+    await store.close()
+    assert set(watched._selector.get_map()) == before
 
 
 async def test_a_client_of_redis_py_lends_its_certificates(empty: Tls, colour: str) -> None:

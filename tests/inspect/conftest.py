@@ -16,6 +16,7 @@ from tests.inspect.recording import Recorded, record
 __all__ = ["node"]
 
 KINDS = ("live", "snapshot", "rdb")
+collect_ignore = [] if os.environ.get("INSPECT_LARGE") else ["test_large.py"]
 
 
 @pytest.fixture(scope="session")

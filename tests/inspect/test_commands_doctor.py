@@ -107,7 +107,7 @@ def test_a_cap_that_is_too_low_is_trouble(recorded: Recorded) -> None:
 
 def test_servers_with_different_windows_are_trouble(copy: Any, valkey_url: str, recorded: Recorded) -> None:
     cat = KEYS.claim(recorded["cat"].pid)
-    copy.hincrby(cat, "deadline", 1_000_000)
+    copy.hincrby(cat, "deadline", round(WINDOW * 300))  # milliseconds: three tenths more
     answer = run("doctor", "--url", valkey_url, *OWN, "--json")
     assert (answer.status, found(answer, "settings")["level"]) == (1, "fail")
     assert "different windows" in found(answer, "settings")["said"]

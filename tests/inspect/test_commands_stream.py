@@ -23,7 +23,7 @@ from recovery.records import Entry
 from recovery.stores.memory_state import MemoryState
 from tests.docs.pages import ROOT
 from tests.inspect.commands import run
-from tests.inspect.recording import KEYS, Recorded
+from tests.inspect.recording import KEYS, WINDOW, Recorded
 from tests.unit.hosts import Host
 from tests.waiting import wait_until
 
@@ -139,7 +139,7 @@ def test_a_file_is_followed_to_its_end(places: dict[str, str]) -> None:
 def test_a_stream_that_was_cut_into_the_window_is_status_1(copy: str) -> None:
     with redis.Redis.from_url(copy) as client:
         client.xtrim(KEYS.stream, maxlen=3, approximate=False)
-    answer = run("stream", "--url", copy)
+    answer = run("stream", "--url", copy, "--set", f"max_disconnection_duration={WINDOW}")
     assert answer.status == 1
     assert "NOT covered" in answer.out
     brief = run("stream", "--url", copy, "--set", "max_disconnection_duration=0.001", "--json")

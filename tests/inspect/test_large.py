@@ -1,7 +1,8 @@
 """100 000 sessions and 1 000 000 entries: first answers within 2 s, in bounded memory, and Redis is not held
 up.
 
-Takes minutes. Set INSPECT_LARGE=1 to run it (or to another number, for so many times less).
+Takes minutes, so a run leaves it out. ``INSPECT_LARGE=1 pytest tests/inspect/test_large.py`` runs it (or
+another number, for so many times less).
 """
 
 import json

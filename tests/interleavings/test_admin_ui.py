@@ -80,7 +80,9 @@ async def test_a_client_recovers_under_the_eyes_of_an_admin(world: World, server
 
 async def test_another_namespace_for_admins_stays_local_too(world: World) -> None:
     server = world.server()
-    instrumented = server.sio.instrument(auth=False, mode="production", namespace="/watch")
+    instrumented = server.sio.instrument(
+        auth=False, mode="production", namespace="/watch", server_stats_interval=1
+    )
     try:
         watcher = world.client("/watch")
         await world.connect(watcher, server)

@@ -189,7 +189,7 @@ async def test_a_change_that_is_being_saved_while_the_session_moves(world: World
 
 async def test_changes_ahead_of_the_reader_move_with_the_client(world: World) -> None:
     """Own emits, then enter and leave, in one task, with a reader that lags; then the client moves."""
-    one, two = world.server(), world.server()
+    one, two = world.server(), world.server(takeover_timeout=0.2)
     client = await world.connected(one)
     lag = one.store.hold_replies(Read)
     await settle()

@@ -47,6 +47,46 @@ async def test_a_disconnect_handler_that_does_not_end_holds_up_no_close(world: W
     client.cut()
 
 
+async def test_a_handler_that_runs_when_the_manager_is_closed_emits_to_its_end(world: World) -> None:
+    one, two = world.server(), world.server()
+    begun, go = asyncio.Event(), asyncio.Event()
+
+    async def publish(_sid: str) -> None:
+        begun.set()
+        await go.wait()
+        await one.sio.emit("n", 1)
+
+    one.sio.on("publish", publish)
+    writer, reader = await world.connected(one), await world.connected(two)
+    writer.emit("publish")
+    await begun.wait()
+    closing = asyncio.create_task(one.manager.close())
+    await settle()
+    assert not closing.done()
+    go.set()
+    await closing
+    await settle()
+    assert reader.got("n") == [1]
+    assert await one.sio._trigger_event("publish", "/", writer.sid) is one.sio.not_handled
+    writer.cut()
+
+
+async def test_a_handler_may_close_the_manager_and_does_not_wait_for_itself(world: World) -> None:
+    server = world.server(publish_timeout=60.0)
+    closed = asyncio.Event()
+
+    async def stop(_sid: str) -> None:
+        await server.manager.close()
+        closed.set()
+
+    server.sio.on("stop", stop)
+    client = await world.connected(server)
+    client.emit("stop")
+    async with asyncio.timeout(10):
+        await closed.wait()
+    client.cut()
+
+
 async def test_clients_of_a_closed_server_recover_elsewhere(world: World) -> None:
     one, two = world.server(), world.server()
     client = await world.connected(one)

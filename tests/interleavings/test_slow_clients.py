@@ -66,8 +66,8 @@ async def test_a_client_that_does_not_even_take_the_word_to_close_is_given_up(
 
 
 async def test_a_slow_client_is_closed_once_however_many_packets_a_batch_has(
-    world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    monkeypatch: pytest.MonkeyPatch, world: World, caplog: pytest.LogCaptureFixture
+) -> None:  # in this order: the patience is short until the world has ended
     monkeypatch.setattr(seams, "_CLOSE_PATIENCE", 0.01)
     server = world.server(max_client_buffer=10)
     client = await world.connected(server)

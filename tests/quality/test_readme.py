@@ -21,7 +21,7 @@ async def test_an_example_runs(block: str) -> None:
     "command",
     [
         "python3 -m venv .venv && .venv/bin/pip install -e '.[demo]' && .venv/bin/socketio-recovery demo",
-        "python3 -m venv .venv && .venv/bin/pip install -e '.[dev]' && .venv/bin/pytest",
+        "python3 -m venv .venv && .venv/bin/pip install -e '.[dev]' && .venv/bin/pytest -n 2",
     ],
 )
 def test_a_newcomers_command_stands_in_the_readme_once(command: str) -> None:

@@ -75,9 +75,9 @@ MUTANTS = (
     ),
     Mutant(
         "a position is proven when the PONG comes",
-        "adapter/gate.py",
-        "self._host.watch_heartbeat(socket, note, prove)",
-        "self._host.watch_heartbeat(socket, note, lambda: (note(), prove()))",
+        "adapter/process.py",
+        "self.host.watch(socket, note, prove)",
+        "self.host.watch(socket, note, lambda: (note(), prove()))",
     ),
     Mutant(
         "a gap is not noticed",

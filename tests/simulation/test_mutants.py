@@ -23,7 +23,7 @@ def test_a_mutant_is_caught(mutant: Mutant, tmp_path: Path, capsys: pytest.Captu
 def test_what_is_no_mutant_is_not_caught(tmp_path: Path) -> None:
     plant(None, tmp_path)
 
-    caught, _, report = hunt(tmp_path, 250)
+    caught, _, report = hunt(tmp_path, 80)  # test_seeds.py has a longer look at the same histories
 
     assert not caught, report
 

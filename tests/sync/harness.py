@@ -69,8 +69,10 @@ class Client:
 
     def cut(self) -> None:
         """Lose the connection without a word."""
+        connection = self._socket.sock  # None once the server has closed it
         with contextlib.suppress(OSError):
-            self._socket.sock.shutdown(2)
+            if connection is not None:
+                connection.shutdown(2)
         self._socket.close()
 
     def dispose(self) -> None:

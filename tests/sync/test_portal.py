@@ -211,6 +211,120 @@ def test_calls_that_wait_when_it_is_closed_end_and_later_ones_too() -> None:
     portal.close()
 
 
+def _in_thread(portal: Portal, function: Any) -> tuple[threading.Thread, list[Any]]:
+    """Call into a portal in a thread; what comes of it gets into the list."""
+    outcome: list[Any] = []
+
+    def call() -> None:
+        try:
+            outcome.append(portal.call(function))
+        except BaseException as exc:  # noqa: BLE001 - whatever it is gets looked at
+            outcome.append(exc)
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    return thread, outcome
+
+
+def _note_posts(portal: Portal) -> list[Any]:
+    """A list of what is posted from now on."""
+    posted: list[Any] = []
+    post = portal.post
+
+    def noting(function: Any, *args: Any) -> None:
+        post(function, *args)
+        posted.append(function)
+
+    portal.post = noting  # type: ignore[method-assign]  # as it says
+    return posted
+
+
+def test_a_call_that_has_begun_when_it_is_closed_may_end() -> None:
+    portal, waiting = _portal(), threading.Event()
+
+    async def work() -> Any:
+        waiting.set()
+        await asyncio.sleep(0.05)
+        return await portal.outside(lambda: "done")
+
+    thread, outcome = _in_thread(portal, work)
+    assert waiting.wait(5)
+    portal.close()
+    thread.join(5)
+    assert outcome == ["done"]
+
+
+def test_it_may_be_closed_while_it_is_being_closed() -> None:
+    """By the end of the process, for one; the calls that have begun have the same time for their end."""
+    portal, waiting = _portal(), threading.Event()
+
+    async def work() -> str:
+        waiting.set()
+        while len(closings) < 2:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
+        return "done"
+
+    def close() -> None:
+        closings.append(portal.close)
+        portal.close()
+
+    closings: list[Any] = []
+    thread, outcome = _in_thread(portal, work)
+    assert waiting.wait(5)
+    closing = threading.Thread(target=close)
+    closing.start()
+    wait_until(lambda: not portal.is_running)
+    close()
+    for each in (thread, closing):
+        each.join(5)
+    assert outcome == ["done"]
+
+
+def test_a_call_that_has_not_begun_when_it_is_closed_never_begins() -> None:
+    portal, busy = _portal(), threading.Event()
+    portal.post(busy.wait, 10)
+    posted = _note_posts(portal)
+    thread, outcome = _in_thread(portal, _here)
+    wait_until(lambda: bool(posted))
+    closing = threading.Thread(target=portal.close)
+    closing.start()
+    wait_until(lambda: not portal.is_running)
+    busy.set()
+    for each in (thread, closing):
+        each.join(5)
+        assert not each.is_alive()
+    assert [getattr(error, "begun", error) for error in outcome] == [False]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_loop_that_is_interrupted_leaves_no_call_waiting() -> None:
+    """Ctrl-C is raised in whatever runs in the main thread, which with greenlets may be the loop."""
+    portal, waiting, busy = _portal(), threading.Event(), threading.Event()
+
+    async def for_ever() -> None:
+        waiting.set()
+        await asyncio.Event().wait()
+
+    def interrupt() -> None:
+        busy.wait(10)
+        raise KeyboardInterrupt
+
+    calls = [_in_thread(portal, for_ever)]
+    assert waiting.wait(5)
+    portal.post(interrupt)
+    posted = _note_posts(portal)
+    calls.append(_in_thread(portal, for_ever))
+    wait_until(lambda: bool(posted))
+    busy.set()
+    calls[0][0].join(10)
+    calls.append(_in_thread(portal, _here))
+    for thread, outcome in calls:
+        thread.join(10)
+        assert [type(error) for error in outcome] == [PortalClosedError]
+    portal.close()
+
+
 def test_a_portal_that_was_never_used_has_no_thread() -> None:
     before = threading.active_count()
     portal = _portal()

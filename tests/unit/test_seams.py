@@ -55,6 +55,7 @@ def _parameters(owner: Any, name: str) -> list[str]:
         (AsyncSocket, "send", ["pkt"], True),
         (AsyncSocket, "close", ["wait", "abort", "reason"], True),
         (AsyncSocket, "schedule_ping", [], False),
+        (AsyncSocket, "poll", [], True),
         (EioServer, "generate_id", [], False),
     ],
     ids=lambda value: value.__name__ if inspect.isclass(value) else value if isinstance(value, str) else "",
@@ -207,3 +208,15 @@ async def test_a_websocket_on_which_sending_hangs_can_be_given_up(server: Any) -
     done, _ = await asyncio.wait([handler], timeout=1)
     assert done, f"what an exception of a WebSocket does has changed in {_RELEASE}; see adapter/seams.py"
     assert socket.closed
+
+
+async def test_a_poll_with_an_event_is_sent_without_the_close_behind_it(server: Any) -> None:
+    socket = _socket(server)
+    seams.keep_close_apart(socket)
+    close = eio_packet.Packet(eio_packet.CLOSE)
+    for packet in (seams.message("a"), close, None):
+        socket.queue.put_nowait(packet)
+    assert [packet.data for packet in await socket.poll()] == ["a"]
+    socket.queue.get_nowait()
+    socket.queue.put_nowait(close)
+    assert await socket.poll() == [close]

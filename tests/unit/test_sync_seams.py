@@ -50,6 +50,7 @@ METHODS: list[tuple[Any, str, list[str]]] = [
     (Socket, "send", ["pkt"]),
     (Socket, "close", ["wait", "abort", "reason"]),
     (Socket, "schedule_ping", []),
+    (Socket, "poll", []),
     (Socket, "check_ping_timeout", []),
     (EioServer, "generate_id", []),
     (EioServer, "on", ["event", "handler"]),

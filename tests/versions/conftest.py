@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.versions.environments import make_environment
+from tests.environments import make_environment
 
 
 @pytest.fixture(scope="session")
 def oldest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The Python of an environment with the oldest releases that are supported."""
-    folder = tmp_path_factory.mktemp("oldest") / "environment"
-    return make_environment(folder, ["python-socketio==5.13.0", "python-engineio==4.11.0"])
+    releases = ["python-socketio==5.13.0", "python-engineio==4.11.0"]
+    return make_environment(tmp_path_factory, "oldest", releases, alone=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.versions.environments import ROOT, run_python
+from tests.environments import ROOT, run_python
 
 _SUITE_SECONDS = 300  # 30 on two cores that have nothing else to do; 90 on busy ones
 _SUITES = {

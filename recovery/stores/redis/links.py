@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from redis import exceptions
+from redis.asyncio import SSLConnection
 
 from recovery.errors import StoreError, StoreUnavailableError
 from recovery.stores.redis import faults
@@ -38,6 +39,7 @@ class AsyncLink:
     def __init__(self, endpoint: Endpoint, *, wait: float = 0.0) -> None:
         self._place = endpoint.place
         self._connection = async_connection(endpoint, wait=wait)
+        self._is_encrypted = isinstance(self._connection, SSLConnection)
         self._reads = wait > 0
         self._known: set[ScriptName] = set()
         self._connected = False
@@ -59,9 +61,13 @@ class AsyncLink:
             return results
 
     async def close(self) -> None:
-        """Drop the connection, at once, and make no other; a call under way ends with an error."""
+        """Drop the connection, at once, and make no other; a call under way ends with an error.
+
+        TLS ends with a word and an answer, for which this waits, within bounds: asyncio keeps the socket
+        until then, and would complain of it if the event loop ended before.
+        """
         self._closed = True
-        await self._drop()
+        await self._drop(wait=self._is_encrypted)
 
     async def _connect(self) -> None:
         self._check_open()
@@ -127,10 +133,10 @@ class AsyncLink:
         except exceptions.ResponseError as error:
             return faults.answered(error)
 
-    async def _drop(self) -> None:
+    async def _drop(self, *, wait: bool = False) -> None:
         self._connected = False
         with contextlib.suppress(*faults.LOST):
-            await self._connection.disconnect(nowait=True)
+            await self._connection.disconnect(nowait=not wait)
 
     def _check_open(self) -> None:
         if self._closed:
