@@ -130,10 +130,10 @@ def test_what_a_person_is_doing_stays(store: Any, page: str, browser: Browser) -
 def test_a_page_that_is_paused_stands_still(store: Any, page: str, browser: Browser) -> None:
     browser.open(page)
     browser.run(COUNT_TIMERS)
-    browser.find("#pause").click()
-    browser.wait_for("#pulse", "Paused")
+    timers = "window.timers = 0; document.getElementById('pause').click(); return window.timers"
+    assert browser.run(timers) == 0
+    assert browser.text("#pulse") == "Paused"
     _save(store, "unseen")
-    assert browser.run("return window.timers") == 0
     browser.find("#pause").click()
     browser.wait_for("#found", "sid-of-unseen")
 
@@ -242,12 +242,9 @@ def test_a_page_with_a_token_asks_for_it(url: str, store: Any, browser: Browser)
 def test_a_page_that_nobody_looks_at_asks_for_nothing(page: str, store: Any, browser: Browser) -> None:
     browser.open(page)
     browser.run(COUNT_TIMERS)
-    browser.run(
-        "Object.defineProperty(document, 'hidden', { value: true, configurable: true });"
-        "document.dispatchEvent(new Event('visibilitychange'));"
-    )
+    seen = "window.timers = 0; document.dispatchEvent(new Event('visibilitychange')); return window.timers"
+    hide = "Object.defineProperty(document, 'hidden', { value: true, configurable: true });"
+    assert browser.run(hide + seen) == 0
     _save(store, "hidden")
-    assert browser.run("return window.timers") == 0
-    browser.run("delete document.hidden; document.dispatchEvent(new Event('visibilitychange'))")
-    assert browser.run("return window.timers") >= 1
+    assert browser.run(f"delete document.hidden; {seen}") == 1
     browser.wait_for("#found", "sid-of-hidden")
