@@ -87,6 +87,8 @@ def test_a_survey_reads_no_more_than_its_first_page_needs() -> None:
     assert source.read_so_far == 51
     assert [len(survey.page(number, 50)) for number in (1, 2)] == [50, 1]
     assert not survey.complete
+    survey.go_on(10.0, until=51)
+    assert survey.complete
 
 
 def test_a_survey_goes_on_for_its_time_only() -> None:

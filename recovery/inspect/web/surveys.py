@@ -107,14 +107,17 @@ class Survey:
         self._lock = threading.Lock()
 
     def go_on(self, seconds: float, *, until: int | None = None) -> None:
-        """Look at others, for so long at most, or until so many are listed and in no need to be sorted.
+        """Look at others, for so long at most, or until so many are listed.
+
+        Whoever has enough already looks on for the whole time, and so does who sorts: for the count.
 
         Raises:
             StoreError: the source does not answer; the survey cannot go on.
         """
         with self._lock:
             began = time.monotonic()
-            enough = until if self._sort is None else None
+            in_need = until is not None and self._sort is None and len(self._pids) < until
+            enough = until if in_need else None
             while not self.complete and time.monotonic() - began < seconds:
                 if enough is not None and len(self._pids) >= enough:
                     break
@@ -211,7 +214,7 @@ class Surveys:
             if self._clock() - slot.made < max(_LEAST_AGE, PATIENCE * slot.shown.took):
                 return
             following = slot.next = self._new(wanted)
-        following.go_on(seconds / 2)
+        following.go_on(seconds)
         if following.complete:
             slot.shown, slot.made, slot.next = following, self._clock(), None
 
