@@ -17,8 +17,8 @@ _LEVELS = {"exception": "error"}
 
 _MEANINGS = """
 answer.unexpected: A client has acknowledged what nobody waits for any more.
-channel.failed: The servers cannot be asked or heard: said at first, and once a minute while it goes on. Packets
-    and recoveries need none of it; `fetch_sockets` and the like fail or miss servers meanwhile.
+channel.failed: The servers cannot be asked or heard: said at first, and once a minute while it goes on.
+    Packets and recoveries need none of it; `fetch_sockets` and the like fail or miss servers meanwhile.
 client.slow: A client lets too many packets wait (`max_client_buffer`); its connection is closed, and it may
     come back and recover. Now and then: a bad network. Many: raise the buffer, or send less.
 entry.skipped: An entry of the stream cannot be read, or is too large; nobody gets it. The 1st, 2nd, 4th and
@@ -30,8 +30,8 @@ expiry.failed: The store did not answer, or a session cannot be read, while a se
     is tried again, unless it cannot be read.
 handler.failed: A handler of the application raised: a disconnect handler, `session_expired`, or a handler
     of a Python client. The traceback follows.
-message.skipped: A message of another server cannot be read; nobody answers it. Said at first, and once a minute
-    while it goes on. Somebody else writes to the channels, or a release differs.
+message.skipped: A message of another server cannot be read; nobody answers it. Said at first, and once a
+    minute while it goes on. Somebody else writes to the channels, or a release differs.
 packet.unreadable: In a Python client: a packet cannot be read.
 publish.failed: A packet that nobody waits for (an answer to another server, an emit of the Admin UI) was
     not confirmed by the store.

@@ -59,6 +59,8 @@ class Filter:
         states: any of these.
         older_ms: in their state for at least so long.
         younger_ms: in their state for so long at most.
+        text: in the sid or a room, or at the beginning of the holder's id; or the whole pid, or no more than
+            its first 6 characters: who may not see a pid must not be able to guess it bit by bit.
 
     >>> Filter(namespace="/chat", states=frozenset({SessionState.AWAY})).room is None
     True
@@ -70,6 +72,7 @@ class Filter:
     states: frozenset[SessionState] = frozenset()
     older_ms: int | None = None
     younger_ms: int | None = None
+    text: str | None = None
 
     def accepts(self, session: Session, now_ms: int) -> bool:
         """Tell whether a session is one of these."""
@@ -81,6 +84,7 @@ class Filter:
             and (self.room is None or _is_in(session, self.room))
             and (self.older_ms is None or age >= self.older_ms)
             and (self.younger_ms is None or age <= self.younger_ms)
+            and (not self.text or _mentions(session, self.text))
         )
 
 
@@ -191,6 +195,16 @@ def owner_of(source: Source, session: Session, timing: Timing, now_ms: int) -> O
 def _owner(source: Source, server: ServerId, sessions: dict[SessionState, int], heard: int) -> Owner:
     heard = max(heard, source.last_batch_ms(server) or 0)
     return Owner(server, dict(sessions), heard or None)
+
+
+def _mentions(session: Session, text: str) -> bool:
+    folded = text.casefold()
+    return (
+        session.pid == text
+        or (len(text) <= _SHOWN_OF_A_PID and session.pid.startswith(text))
+        or session.holder.startswith(text)
+        or any(folded in str(each).casefold() for each in (session.sid or "", *session.rooms))
+    )
 
 
 def _is_in(session: Session, room: Room) -> bool:

@@ -139,6 +139,10 @@ FIELDS: Mapping[str, Mapping[str, str]] = {
         "findings[].said": "what was found",
         "findings[].todo": "what to do, empty for nothing",
     },
+    "web": {
+        "url": "of the page, printed when it can be opened",
+        "needs_token": "true or false",
+    },
 }
 """The fields of each command's objects, with the option that adds or changes them."""
 

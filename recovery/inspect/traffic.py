@@ -12,16 +12,20 @@ from typing import Any
 from recovery.core.packets import StoredEntry
 from recovery.entries import Kind, PayloadCodec, decode_audience
 from recovery.errors import MalformedError
+from recovery.flows.pace import Pace
 from recovery.inspect.listing import Timing
 from recovery.inspect.sources import AT_ONCE, Source, entries_between
 from recovery.offsets import ORIGIN, Offset
 from recovery.packing import is_map
 from recovery.records import Audience, Entry, Namespace, ServerId, StreamState
 
-__all__ = ["DecodedEntry", "Part", "Traffic", "decode_entry", "measure_traffic"]
+__all__ = ["DecodedEntry", "Part", "Traffic", "decode_entry", "measure_traffic", "newest_entries"]
 
 _MOST_NAMES = 1000
 """Events that are told apart; whoever writes the stream may make as many as it likes."""
+
+_MOST_SECONDS = 20_000
+"""Seconds that are told apart."""
 
 _OTHERS = "(others)"
 
@@ -112,6 +116,7 @@ class Part:
         first: the oldest of them; `last` the newest. None if there are none.
         names: how many of each namespace and event.
         sizes: bytes of each.
+        seconds: how many in each second since 1970, of those that were looked at first.
     """
 
     entries: int = 0
@@ -120,6 +125,7 @@ class Part:
     last: Offset | None = None
     names: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
     sizes: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
+    seconds: Counter[int] = field(default_factory=Counter[int])
 
     def add(self, entry: Entry, codec: PayloadCodec | None = None) -> None:
         """Take another entry into account."""
@@ -131,6 +137,9 @@ class Part:
         self.size += decoded.size
         self.names[name] += 1
         self.sizes[name] += decoded.size
+        second = entry.offset.ms // 1000
+        if second in self.seconds or len(self.seconds) < _MOST_SECONDS:
+            self.seconds[second] += 1
         self.first = entry.offset if self.first is None else min(self.first, entry.offset)
         self.last = entry.offset if self.last is None else max(self.last, entry.offset)
 
@@ -226,14 +235,18 @@ def measure_traffic(
 def _wanted(source: Source, after: Offset | None, end: Offset, sample: int | None) -> Iterable[Entry]:
     if sample is None:
         return entries_between(source, after or ORIGIN, end)
-    return _newest(source, after or ORIGIN, end, sample)
+    return newest_entries(source, after or ORIGIN, end, sample)
 
 
-def _newest(source: Source, after: Offset, end: Offset, count: int) -> Iterator[Entry]:
-    """Up to `count` entries, from the newest backwards."""
+def newest_entries(source: Source, after: Offset, end: Offset, count: int) -> Iterator[Entry]:
+    """Up to `count` entries from one offset back to another, the newest first.
+
+    They are read in pieces that adapt to their size, so that no answer is large.
+    """
+    pace = Pace(AT_ONCE)
     upto: Offset | None = end
     while upto is not None and count > 0:
-        asked = min(AT_ONCE, count + 1)
+        asked = min(max(2, pace.count), count + 1)
         batch = source.read_back(upto, asked)
         for entry in batch:
             if entry.offset <= after or count == 0:
@@ -241,4 +254,5 @@ def _newest(source: Source, after: Offset, end: Offset, count: int) -> Iterator[
             if entry.offset != upto or upto == end:  # the next piece begins with the last of this one
                 count -= 1
                 yield entry
+        pace.note(batch)
         upto = batch[-1].offset if len(batch) == asked else None

@@ -5,6 +5,7 @@ knows the rooms at each offset. The rule is that of live delivery (`recovery.cor
 are here.
 """
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -55,8 +56,11 @@ class Unsent:
     event: str = ""
 
 
-def list_unsent(rehearsal: Rehearsal) -> Iterator[Unsent]:
+def list_unsent(rehearsal: Rehearsal, *, last: int | None = None) -> Iterator[Unsent]:
     """Entries that the rehearsal looked at and did not send, in order; none if it was refused.
+
+    Args:
+        last: look at so many entries at most, the last ones; None for all.
 
     Example::
 
@@ -65,7 +69,8 @@ def list_unsent(rehearsal: Rehearsal) -> Iterator[Unsent]:
     """
     if not rehearsal.recovered:
         return
-    for entry in rehearsal.log.entries(rehearsal.log.start):
+    entries = rehearsal.log.entries(rehearsal.log.start)
+    for entry in entries if last is None else deque(entries, maxlen=last):
         unsent = _judged(entry, rehearsal)
         if unsent is not None:
             yield unsent

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 import re
 import unicodedata
 from datetime import UTC, datetime
@@ -79,7 +80,11 @@ def shortened(parts: list[str], most: int) -> str:
 
 
 def as_json(value: object) -> Any:  # whatever JSON can say
-    """Data of the application in JSON: binary as ``{"base64": ...}``, moments in ISO 8601, keys as text."""
+    """Data of the application in JSON: binary as ``{"base64": ...}``, moments in ISO 8601, keys as text.
+
+    >>> as_json({1: float("nan")})
+    {'1': 'nan'}
+    """
     if is_map(value):
         return {str(key): as_json(item) for key, item in value.items()}
     if is_list(value):
@@ -88,6 +93,8 @@ def as_json(value: object) -> Any:  # whatever JSON can say
         return {"base64": base64.b64encode(value).decode()}
     if isinstance(value, datetime):
         return value.isoformat()
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # JSON has none of these
     return value if isinstance(value, str | int | float | bool | None) else str(value)
 
 

@@ -10,6 +10,7 @@ import pytest
 from recovery.inspect import Source, open_source, write_snapshot
 from recovery.stores.embedded import EmbeddedServer
 from tests.e2e.conftest import node
+from tests.inspect.chromium import Browser, browser_is_missing
 from tests.inspect.recording import Recorded, record
 
 __all__ = ["node"]
@@ -62,3 +63,23 @@ def live(recorded: Recorded) -> Iterator[Source]:
 def somewhere(tmp_path: Path) -> Path:
     """A file that is not there yet."""
     return tmp_path / "file"
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """One browser for all tests that need one."""
+    missing = browser_is_missing()
+    if missing:
+        if os.environ.get("CI"):
+            raise AssertionError(missing)
+        pytest.skip(missing)
+    browser = Browser()
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def browser(chromium: Browser) -> Browser:
+    """The browser, as if nobody had used it."""
+    chromium.reset()
+    return chromium

@@ -12,22 +12,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import redis
 
-from recovery.drafts import Drafts
-from recovery.entries import PayloadCodec
 from recovery.inspect import open_source, write_snapshot
-from recovery.offsets import Offset
-from recovery.records import Audience, Epoch, Namespace, Pid, Room, RoomChange, SavedSession, ServerId, Sid
-from recovery.sessions import encode_session
+from recovery.inspect.web.handles import handle_of
 from recovery.stores.embedded import EmbeddedServer
 from tests.docs.pages import ROOT
-from tests.inspect.recording import KEYS
+from tests.inspect.filling import fill, filled_pid
 
 LARGE = os.environ.get("INSPECT_LARGE", "")
 pytestmark = [
@@ -41,70 +37,12 @@ SESSIONS, ENTRIES = 100_000 // SCALE, 1_000_000 // SCALE
 FIRST_ANSWER = 2.0  # seconds, the start of Python included
 MEMORY = 200 * 2**20  # bytes of the command's process
 SLOW_US = 10_000
-ROOMS = [f"room-{number}" for number in range(100)]
-
-
-def _pid(number: int) -> Pid:
-    return Pid(f"{number:08d}" + "p" * 24)
-
-
-def _batches(items: Iterator[Any], count: int) -> Iterator[list[Any]]:
-    while batch := list(islice(items, count)):
-        yield batch
-
-
-def _fill(url: str) -> None:
-    now = round(time.time() * 1000)
-    start = now - ENTRIES
-    drafts = Drafts(ServerId("0123456789abcdef"), PayloadCodec())
-    made = [
-        drafts.broadcast(
-            Namespace("/"), [f"event-{number % 20}", {"n": number, "text": "x" * 40}], Audience((room,))
-        )
-        for number, room in enumerate(ROOMS)
-    ]
-    with redis.Redis.from_url(url) as client:
-        client.hset(KEYS.epoch, "id", "e")
-        for batch in _batches(iter(range(ENTRIES)), 2000):
-            pipeline: Any = client.pipeline(transaction=False)
-            for number in batch:
-                pipeline.xadd(KEYS.stream, dict(made[number % len(made)].fields), id=f"{start + number}-0")
-            pipeline.execute()
-        for batch in _batches(iter(range(SESSIONS)), 2000):
-            pipeline = client.pipeline(transaction=False)
-            for number in batch:
-                _save(pipeline, number, start, now)
-            pipeline.execute()
-
-
-def _save(pipeline: Any, number: int, start: int, now: int) -> None:
-    pid, at = _pid(number), Offset(now - 20_000 - number % 1000, 0)
-    rooms = (f"sid-{number}", ROOMS[number % 100])
-    history: dict[Room, tuple[RoomChange, ...]] = {rooms[1]: (RoomChange(Offset(start, 0), entered=True),)}
-    session = SavedSession(
-        Sid(rooms[0]), pid, Namespace("/"), rooms, {"user": number}, Epoch("e"), Offset(start, 0), at, history
-    )
-    claim = {
-        "n": 1,
-        "owner": "0123456789abcdef",
-        "holder": "0123456789abcdef",
-        "state": "away",
-        "since": now - 20_000,
-        "deadline": now + 3_600_000,
-        "proven": str(at),
-        "nsp": "/",
-        "identity": "",
-        "epoch": "e",
-    }
-    pipeline.set(KEYS.session(pid), encode_session(session), px=3_600_000)
-    pipeline.hset(KEYS.claim(pid), mapping=claim)
-    pipeline.pexpire(KEYS.claim(pid), 7_200_000)
 
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     with EmbeddedServer() as server:
-        _fill(server.url)
+        fill(server.url, sessions=SESSIONS, entries=ENTRIES)
         yield server.url
 
 
@@ -164,9 +102,9 @@ def _run(*arguments: object) -> tuple[float, float, int, list[str]]:
 QUICK: list[tuple[object, ...]] = [
     ("sessions",),
     ("sessions", "--json", "--limit", "0"),
-    ("session", _pid(SESSIONS // 2)),
-    ("replay", _pid(SESSIONS // 2), "--json"),
-    ("why", _pid(7), "none"),
+    ("session", filled_pid(SESSIONS // 2)),
+    ("replay", filled_pid(SESSIONS // 2), "--json"),
+    ("why", filled_pid(7), "none"),
     ("stream",),
     ("stream", "--entries", "--limit", "100"),
 ]
@@ -192,7 +130,7 @@ def test_first_answers_come_soon_from_a_snapshot(snapshot: Path, arguments: tupl
 
 
 def test_a_replay_is_what_was_missed(url: str) -> None:
-    lines = _run("replay", _pid(42), "--url", url, "--json")[3]
+    lines = _run("replay", filled_pid(42), "--url", url, "--json")[3]
     packets = json.loads(lines[0])["packets"]
     assert 150 < len(packets) < 250  # of 20 s at one a millisecond, every hundredth is for its room
 
@@ -208,6 +146,79 @@ def test_answers_about_all_sessions_hold_nobody_up(url: str, arguments: tuple[ob
         slow: Any = client.slowlog_get(10)
     assert memory < MEMORY
     assert [each["command"][:60] for each in slow] == []
+
+
+@pytest.fixture(scope="module")
+def page(url: str) -> Iterator[tuple[str, int]]:
+    """The page's address, and its process."""
+    command = [sys.executable, "-c", "from adapter.cli import main; main()", "web", "--port", "0", "--json"]
+    with subprocess.Popen(
+        [*command, "--set", "max_disconnection_duration=60", "--url", url],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    ) as process:
+        assert process.stdout is not None
+        yield json.loads(process.stdout.readline())["url"].rstrip("/"), process.pid
+        process.terminate()
+
+
+def _memory_of(process: int) -> int:
+    """The most memory that a process has had, in bytes."""
+    text = Path(f"/proc/{process}/status").read_text()
+    return int(text.partition("VmHWM:")[2].split()[0]) * 1024
+
+
+def _cpu_of(process: int) -> float:
+    """Seconds that a process has worked: what a busy machine does not lengthen."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+LOOKS = {
+    "the first sessions": "/",
+    "those in a room": "/?room=room-42",
+    "a search": "/?q=sid-9999",
+    "sorted": "/?sort=deadline",
+    "a far page": "/?page=1500",
+    "the same in JSON": "/api/sessions?size=500",
+    "a session": f"/sessions/{handle_of(filled_pid(SESSIONS // 2))}",
+    "the stream": "/stream",
+    "recoveries": "/recoveries",
+    "servers": "/servers",
+    "entries": "/api/entries?count=500",
+    "why": f"/api/sessions/{handle_of(filled_pid(7))}/why",
+}
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_the_page_answers_soon(url: str, page: tuple[str, int], look: str) -> None:
+    address, process = page
+    with redis.Redis.from_url(url) as client:
+        client.config_set("slowlog-log-slower-than", SLOW_US)
+        client.slowlog_reset()
+        began, worked = time.monotonic(), _cpu_of(process)
+        answer = httpx.get(address + LOOKS[look], timeout=60.0)
+        took, worked = time.monotonic() - began, _cpu_of(process) - worked
+        slow: Any = client.slowlog_get(10)
+    _say(f"page: {look}", took, _memory_of(process), f"{worked:.2f} s of work, {len(answer.content)} bytes")
+    assert answer.status_code == 200
+    assert [each["command"][:60] for each in slow] == []
+    assert _memory_of(process) < MEMORY
+    assert took < FIRST_ANSWER
+
+
+def test_the_page_gets_through_all_sessions(url: str, page: tuple[str, int]) -> None:
+    address, process = page
+    began, longest, answer = time.monotonic(), 0.0, dict[str, Any]()
+    while not answer.get("complete"):
+        asked = time.monotonic()
+        answer = httpx.get(f"{address}/api/sessions?sort=sid&page=1999", timeout=60.0).json()
+        longest = max(longest, time.monotonic() - asked)
+    _say("page: all, sorted", time.monotonic() - began, _memory_of(process), f"{longest:.2f} s at most")
+    assert (answer["found"], len(answer["sessions"])) == (SESSIONS, min(50, max(0, SESSIONS - 1998 * 50)))
+    assert longest < FIRST_ANSWER
+    assert _memory_of(process) < MEMORY
 
 
 def test_a_dump_of_it_is_loaded(url: str, tmp_path: Path) -> None:

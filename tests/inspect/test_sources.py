@@ -18,13 +18,17 @@ from recovery.inspect import (
     find_session,
     find_sessions,
     list_owners,
+    list_unsent,
     open_source,
     rehearse,
 )
+from recovery.inspect.memory_source import MemorySource
 from recovery.inspect.server_source import ServerSource
+from recovery.inspect.traffic import newest_entries
 from recovery.offsets import ORIGIN, Offset
-from recovery.records import Pid, ServerId
+from recovery.records import Entry, Pid, ServerId
 from recovery.settings import Settings
+from recovery.stores.memory_state import MemoryState
 from tests.inspect.recording import KEYS, WINDOW, Recorded
 
 TIMING = Timing(Settings(max_disconnection_duration=WINDOW, checkpoint_interval=0.2))
@@ -215,3 +219,28 @@ def test_a_key_that_a_scan_gives_twice_is_one_session(live: Source, monkeypatch:
     before = sorted(stored.pid for stored in live.sessions())
     monkeypatch.setattr(ServerSource, "_scan", twice)
     assert sorted(stored.pid for stored in live.sessions()) == before
+
+
+def test_the_last_of_what_is_not_sent_can_be_asked_for(source: Source, recorded: Recorded) -> None:
+    ann = recorded["ann"]
+    rehearsal = rehearse(source, ann.pid, ann.offset, settings=TIMING.settings)
+    every = list(list_unsent(rehearsal))
+    last = rehearsal.log.entries(rehearsal.log.start)
+    offsets = [entry.offset for entry in last][-5:]
+    assert list(list_unsent(rehearsal, last=5)) == [each for each in every if each.offset in offsets]
+    assert 0 < len(list(list_unsent(rehearsal, last=5))) < len(every)
+
+
+def test_large_entries_are_read_backwards_in_small_pieces() -> None:
+    entries = [Entry(Offset(ms, 0), {b"data": bytes(2**20)}) for ms in range(1, 151)]
+    asked: list[int] = []
+
+    class Large(MemorySource):
+        def read_back(self, upto: Offset, count: int) -> tuple[Entry, ...]:
+            asked.append(count)
+            found = [entry for entry in reversed(entries) if entry.offset <= upto]
+            return tuple(found[:count])
+
+    found = list(newest_entries(Large(MemoryState()), ORIGIN, Offset(150, 0), 140))
+    assert [entry.offset.ms for entry in found] == list(range(150, 10, -1))
+    assert max(asked[1:]) <= 20

@@ -7,6 +7,7 @@ from recovery.inspect.commands.reconnections import add_reconnections
 from recovery.inspect.commands.sessions import add_sessions
 from recovery.inspect.commands.stream import add_stream
 from recovery.inspect.commands.transfers import add_transfers
+from recovery.inspect.commands.web import add_web
 
 __all__ = ["add_commands"]
 
@@ -18,3 +19,4 @@ def add_commands(app: typer.Typer) -> None:
     add_stream(app)
     add_transfers(app)
     add_doctor(app)
+    add_web(app)
