@@ -9,6 +9,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from contextvars import Context
 from typing import Any
 from weakref import WeakSet
 
@@ -129,7 +130,8 @@ class Process:
                 expiry = Expiry(self._runtime, self.background, self.host, self.session_expired, self._terms)
                 self._expiry = self.background.start(expiry.watch())
             if self.server is not None:
-                self._heartbeats = self.background.start(self.cluster.run())
+                # In a context of its own: that of the first client would keep it in memory for ever.
+                self._heartbeats = Context().run(self.background.start, self.cluster.run())
         return self._runtime
 
     @property

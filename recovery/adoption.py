@@ -21,6 +21,10 @@ from recovery.rooms import is_room
 __all__ = ["FindSession", "FoundSession", "session_of_node"]
 
 
+_OURS = frozenset({"nsp", "epoch", "start", "position", "history"})
+"""Fields that a session of ours has, and none of Node's."""
+
+
 @dataclass(frozen=True, slots=True)
 class FindSession(Command["FoundSession | None"]):
     """Tell what is saved under a pid, whoever wrote it; None for nothing, or for more than `max_bytes`."""
@@ -63,7 +67,7 @@ def session_of_node(
         fields = unpack(base64.b64decode(value, validate=True), dates=True)
     except Exception:  # noqa: BLE001 - unpackers raise many types; none may show what is in a session
         raise MalformedError(f"a session of {len(value)} bytes is not one of Node's") from None
-    if not is_map(fields) or fields.get("pid") != pid or "nsp" in fields:
+    if not is_map(fields) or fields.get("pid") != pid or _OURS & fields.keys():
         raise MalformedError("what is saved under this pid is not a session of Node's")
     sid, rooms, data = fields.get("sid"), fields.get("rooms"), fields.get("data")
     if not isinstance(sid, str) or not is_list(rooms) or not all(map(is_room, rooms)):

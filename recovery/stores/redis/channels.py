@@ -7,6 +7,7 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
+from contextvars import Context
 
 from redis import exceptions
 
@@ -69,7 +70,9 @@ class RedisChannels:
         new = [channel for channel in channels if channel not in self._wanted]
         self._wanted.update((channel, asyncio.Event()) for channel in new)
         if self._listener is None and not self._closed:
-            self._listener = asyncio.create_task(self._listen(), name="recovery.channels")
+            # In a context of its own: that of whoever came first would stay in memory as long.
+            listening = self._listen()
+            self._listener = asyncio.create_task(listening, name="recovery.channels", context=Context())
         elif new and self._connection is not None:
             with contextlib.suppress(*faults.LOST):  # the listener notices, and comes back to them
                 await self._ask_for(self._connection, new)
