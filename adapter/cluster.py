@@ -187,7 +187,8 @@ class Cluster:
         process = self._process
         clients = sum(1 for _ in process.runtime.dispatcher.connections())
         name = f"{socket.gethostname()}:{os.getpid()}"
-        return Report(name, process.runtime.dispatcher.position, clients, tuple(sorted(self._joined)))
+        position, joined = process.runtime.dispatcher.position, tuple(sorted(self._joined))
+        return Report(name, position, clients, joined, dict(process.meters.recoveries))
 
     def failed(self, error: StoreError) -> None:
         """Say that this server cannot talk to others, as often as somebody would read it."""

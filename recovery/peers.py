@@ -32,12 +32,14 @@ class Report:
         position: the last entry of the stream that it has read.
         clients: how many are connected to it, in all namespaces.
         namespaces: those that it listens to.
+        outcomes: how often it has recovered clients that asked, and refused them by reason, since it began.
     """
 
     name: str
     position: Offset
     clients: int
     namespaces: tuple[Namespace, ...]
+    outcomes: Mapping[str, int] = field(default_factory=dict[str, int])
 
     def fields(self) -> dict[str, Any]:
         """The report as it travels."""
@@ -46,6 +48,7 @@ class Report:
             "position": str(self.position),
             "clients": self.clients,
             "namespaces": list(self.namespaces),
+            "outcomes": dict(self.outcomes),
         }
 
     @classmethod
@@ -64,9 +67,21 @@ class Report:
         if not isinstance(position, str) or not all(isinstance(each, str) for each in namespaces):
             return None
         try:
-            return cls(name, parse_offset(position), clients, tuple(map(Namespace, namespaces)))
+            place = parse_offset(position)
         except ValueError:
             return None
+        joined = tuple(map(Namespace, namespaces))
+        return cls(name, place, clients, joined, _counts(fields.get("outcomes")))
+
+
+def _counts(fields: object) -> dict[str, int]:
+    if not is_map(fields):
+        return {}
+    return {
+        outcome: times
+        for outcome, times in fields.items()
+        if isinstance(times, int) and isinstance(outcome, str)
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +95,7 @@ class ServerRecord:
         name: host and process id; "" for one of Node's, as all that follows is unknown then.
         clients: how many are connected to it, None if unknown.
         lag: seconds of the stream by which it is behind the server that has read most, None if unknown.
+        outcomes: how often it has recovered clients, and refused them by reason; None if unknown.
 
     >>> ServerRecord(ServerId("c2f0"), PeerKind.NODE, True, 0.0).lag is None
     True
@@ -92,6 +108,7 @@ class ServerRecord:
     name: str = ""
     clients: int | None = None
     lag: float | None = None
+    outcomes: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

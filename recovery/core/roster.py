@@ -82,4 +82,6 @@ def _record(server: ServerId, peer: _Peer, newest: Offset, *, answered: bool, no
     if report is None:
         return ServerRecord(server, PeerKind.NODE, answered, silent_for)
     lag = (newest.ms - report.position.ms) / 1000
-    return ServerRecord(server, PeerKind.PYTHON, answered, silent_for, report.name, report.clients, lag)
+    return ServerRecord(
+        server, PeerKind.PYTHON, answered, silent_for, report.name, report.clients, lag, report.outcomes
+    )

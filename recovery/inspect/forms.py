@@ -7,6 +7,7 @@ revealed.
 from collections.abc import Iterable
 from typing import Any
 
+from recovery.aio.roll_call import Roll
 from recovery.inspect.checkup import Finding
 from recovery.inspect.comparison import Difference, StreamDifference
 from recovery.inspect.explanation import Explanation
@@ -22,6 +23,7 @@ __all__ = [
     "explanation_form",
     "finding_form",
     "rehearsal_form",
+    "roll_form",
     "session_form",
     "stream_difference_form",
     "traffic_form",
@@ -180,6 +182,22 @@ def _unsent(unsent: Unsent) -> Form:
         "event": unsent.event,
         "reason": unsent.reason.value,
     }
+
+
+def roll_form(roll: Roll) -> Form:
+    """The servers that have answered, and how many have not."""
+    servers = [
+        {
+            "server": each.server,
+            "runs": each.kind.value,
+            "name": each.name,
+            "clients": each.clients,
+            "lag_ms": None if each.lag is None else round(each.lag * 1000),
+            "outcomes": None if each.outcomes is None else dict(each.outcomes),
+        }
+        for each in roll.servers
+    ]
+    return {"servers": servers, "silent": roll.silent}
 
 
 def _pid(pid: str, *, reveal: bool) -> str:

@@ -15,6 +15,7 @@ LINE_BY_LINE = {
     "sessions": "one object for each session",
     "stream --entries": "one object for each entry",
     "diff": "one object for the stream, then one for each session that differs",
+    "watch": "one object for each look",
 }
 """Commands that print several JSON objects, one a line."""
 
@@ -38,6 +39,16 @@ _PACKETS: Mapping[str, str] = {
     "packets[].offset": "place in the stream",
     "packets[].event": "name of the event",
     "packets[].args": 'its arguments; binary is `{"base64": ...}`',
+}
+
+_ROLL: Mapping[str, str] = {
+    "servers[].server": "its id, as in a session's `holder`; one of Node's has one for each namespace",
+    "servers[].runs": "`python` or `node`",
+    "servers[].name": "host and process id, empty for one of Node's",
+    "servers[].clients": "connected to it, null if it does not say",
+    "servers[].lag_ms": "by which its reader is behind the stream, null if it does not say",
+    "servers[].outcomes": "`recovered` and each reason with how often it came, null if it does not say",
+    "silent": "how many more listened and did not answer in time",
 }
 
 FIELDS: Mapping[str, Mapping[str, str]] = {
@@ -139,6 +150,8 @@ FIELDS: Mapping[str, Mapping[str, str]] = {
         "findings[].said": "what was found",
         "findings[].todo": "what to do, empty for nothing",
     },
+    "servers": _ROLL,
+    "watch": {**_ROLL, "since": "how often each outcome has come since the watch began"},
     "web": {
         "url": "of the page, printed when it can be opened",
         "needs_token": "true or false",

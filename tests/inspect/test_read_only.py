@@ -16,6 +16,7 @@ from recovery.sessions import encode_session
 from recovery.stores import open_store
 from tests.contract.builders import append, save
 from tests.docs.pages import DOCS, blocks
+from tests.inspect.commands import run
 from tests.inspect.recording import KEYS
 from tests.servers import SERVER_KINDS
 
@@ -140,3 +141,13 @@ def test_no_command_is_one_that_takes_long(url: str, admin: Any) -> None:
         "acl",
     }
     assert sent - allowed <= {"select", "ping", "auth", "client"}
+
+
+def test_servers_are_asked_with_the_rights_of_the_page_for_that(url: str, admin: Any) -> None:
+    [more] = [block.text for block in blocks(_PAGE) if block.name == "acl-ask"]
+    admin.execute_command(*_documented())
+    refused = run("servers", "--url", _as_user(url), "--timeout", "0.1")
+    assert (refused.status, refused.out) == (3, "")
+    assert "may not" in refused.err or "permission" in refused.err.lower(), refused.err
+    admin.execute_command("ACL", "SETUSER", "inspector", *more.split())
+    assert run("servers", "--url", _as_user(url), "--timeout", "0.1").status == 0

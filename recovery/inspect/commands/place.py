@@ -159,7 +159,15 @@ def _value_of(name: str, text: str) -> Any:  # as the setting's type is, which i
         return text
     if text == "None" and "None" in kind:
         return None
+    if "bool" in kind:
+        return _usable(_bool, text)
     return _usable(int if "int" in kind else float, text)
+
+
+def _bool(text: str) -> bool:
+    if text.lower() not in {"true", "false"}:
+        raise ValueError(f"expected true or false, not {text!r}")
+    return text.lower() == "true"
 
 
 def _usable(read: Callable[[str], Any], text: str) -> Any:  # what `read` returns

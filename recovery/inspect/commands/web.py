@@ -2,20 +2,26 @@
 
 import importlib.util
 import socket
+from collections.abc import Callable
 from contextlib import closing
 from typing import Annotated
 
 import typer
 
+from recovery.aio.roll_call import Roll
 from recovery.errors import ConfigurationError
 from recovery.inspect.commands.output import print_json
 from recovery.inspect.commands.place import Place, at_a_place, examples
+from recovery.inspect.servers import ask_servers
+from recovery.inspect.sources import Source
+from recovery.offsets import ORIGIN
 
 __all__ = ["add_web"]
 
 _PACKAGES = ("jinja2", "starlette", "uvicorn")
 _MOST_AT_ONCE = 100  # requests
 _SECONDS_TO_END = 3
+_PATIENCE = 1.0  # seconds with servers that do not answer
 
 
 def add_web(app: typer.Typer) -> None:
@@ -62,11 +68,26 @@ def add_web(app: typer.Typer) -> None:
             from recovery.inspect.web.guard import Door  # noqa: PLC0415 - as above
 
             at_ms = None if place.at is None else place.now_ms(source)
-            desk = Desk(source, place.timing, reveal=place.reveal, at_ms=at_ms)
+            roll = _roll_of(place, source)
+            desk = Desk(source, place.timing, reveal=place.reveal, at_ms=at_ms, roll=roll)
             door = Door(token, frozenset(name.lower() for name in allow_host or ()))
             with closing(_listening(host, port)) as listener:
                 _say(listener, as_json=place.json, with_token=token is not None)
                 _serve(build_page(desk, door), listener)
+
+
+def _roll_of(place: Place, source: Source) -> Callable[[], Roll] | None:
+    """How to ask the servers; None if the source is a file."""
+    url, settings = place.url, place.timing.settings
+    if url is None or not source.is_live or url.lower().startswith("embedded:"):  # whose server is ours alone
+        return None
+
+    def ask() -> Roll:
+        state = source.stream()
+        newest = ORIGIN if state is None else state.last
+        return ask_servers(url, settings, newest=newest, patience=_PATIENCE)
+
+    return ask
 
 
 def _check(host: str, token: str | None) -> None:

@@ -28,7 +28,6 @@ from recovery.inspect.web.asking import given_offset, number_of, read_question
 from recovery.inspect.web.desk import Desk, Presented
 from recovery.inspect.web.handles import handle_of
 from recovery.inspect.web.openapi import description
-from recovery.inspect.web.reported import reported_by
 from recovery.inspect.web.surveys import Survey
 
 __all__ = ["NotFoundError", "api_routes", "json_response", "presented_by", "session_or_error"]
@@ -163,7 +162,7 @@ def _entries(desk: Desk, request: Request) -> Answer:
 
 def _servers(desk: Desk, _request: Request) -> Answer:
     survey, owners = desk.owners()
-    reported = reported_by(desk.source).servers
+    reported = desk.reported().servers
     servers: list[Answer] = []
     for owner in owners:
         said = reported.get(owner.server)
@@ -172,9 +171,9 @@ def _servers(desk: Desk, _request: Request) -> Answer:
                 "server": owner.server,
                 "states": {state.value: owner.sessions.get(state, 0) for state in SessionState},
                 "heard_ms": owner.heard_ms,
-                "kind": None if said is None else said.kind,
+                "kind": None if said is None else said.kind.value,
                 "clients": None if said is None else said.clients,
-                "lag_ms": None if said is None else said.lag_ms,
+                "lag_ms": None if said is None or said.lag is None else round(said.lag * 1000),
             }
         )
     return {"complete": survey.complete, "servers": servers}
@@ -182,7 +181,7 @@ def _servers(desk: Desk, _request: Request) -> Answer:
 
 def _recoveries(desk: Desk, _request: Request) -> Answer:
     survey, trial = desk.survey(), desk.trial()
-    outcomes = reported_by(desk.source).outcomes
+    outcomes = desk.reported().outcomes
     return {
         "outcomes": None if outcomes is None else dict(outcomes),
         "would_be": dict(trial.outcomes),

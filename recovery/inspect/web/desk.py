@@ -2,8 +2,10 @@
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from recovery.aio.roll_call import Roll
 from recovery.flows.pace import Pace
 from recovery.inspect.decoding import decode_stored
 from recovery.inspect.explanation import Explanation, explain
@@ -15,6 +17,7 @@ from recovery.inspect.traffic import DecodedEntry, Traffic, decode_entry, measur
 from recovery.inspect.web.asking import Question
 from recovery.inspect.web.handles import Handles
 from recovery.inspect.web.keeping import Kept
+from recovery.inspect.web.reported import Reported, reported_by
 from recovery.inspect.web.surveys import Survey, Surveys, Wanted
 from recovery.inspect.web.watching import Watch
 from recovery.offsets import Offset
@@ -58,6 +61,7 @@ class Desk:
         at_ms: the moment that all answers are of; None for the source's own.
         reveal: show pids whole.
         stream_name: for people.
+        roll: asks the servers; None where there are none to be asked.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class Desk:
         reveal: bool = False,
         at_ms: int | None = None,
         stream_name: str = "",
+        roll: Callable[[], Roll] | None = None,
     ) -> None:
         self.source = source
         self.timing = timing
@@ -79,6 +84,8 @@ class Desk:
         self._at_ms = at_ms
         self._traffic: Kept[list[Traffic]] = Kept(1, stands_still=self.stands_still)
         self._trials: Kept[Trial] = Kept(1, stands_still=self.stands_still)
+        self._roll = roll
+        self._reported: Kept[Reported] = Kept(1, stands_still=roll is None)
 
     @property
     def stands_still(self) -> bool:
@@ -161,10 +168,11 @@ class Desk:
         return [decode_entry(entry) for entry in found]
 
     def owners(self) -> tuple[Survey, list[Owner]]:
-        """The servers that hold or last held sessions, those with the most first."""
+        """The servers that hold or last held sessions, or say that they run; those with the most first."""
         survey = self.survey()
         counted = survey.counted
-        held = sorted(counted.owners.items(), key=lambda item: -item[1].total())
+        others = {server: Counter[SessionState]() for server in self.reported().servers}
+        held = sorted((others | counted.owners).items(), key=lambda item: -item[1].total())
         return survey, [
             Owner(
                 server,
@@ -173,6 +181,10 @@ class Desk:
             )
             for server, states in held[:_MOST_OWNERS]
         ]
+
+    def reported(self) -> Reported:
+        """What the servers say of themselves."""
+        return self._reported.get("reported", lambda: reported_by(self._roll))
 
     def trial(self) -> Trial:
         """Rehearse the return of some who are away."""

@@ -17,7 +17,6 @@ from recovery.inspect.web.desk import Desk, Presented
 from recovery.inspect.web.drawing import bars_of_seconds, focus_of, lanes_of, line_of
 from recovery.inspect.web.handles import handle_of
 from recovery.inspect.web.rendering import data_lines
-from recovery.inspect.web.reported import reported_by
 from recovery.inspect.web.surveys import MOST_LISTED
 from recovery.inspect.web.timeline import timeline_of
 from recovery.inspect.words import shortened, shown, shown_data, shown_pid, shown_room
@@ -189,7 +188,7 @@ def _rate(traffic: Traffic) -> Context:
 
 def _recoveries(desk: Desk, _parameters: QueryParams, _name: str) -> Context:
     survey, trial, now_ms = desk.survey(), desk.trial(), desk.now_ms()
-    outcomes = reported_by(desk.source).outcomes
+    outcomes = desk.reported().outcomes
     minute = now_ms // 60_000
     returns = dict(survey.counted.returns)
     return {
@@ -210,7 +209,7 @@ def _servers(desk: Desk, _parameters: QueryParams, _name: str) -> Context:
     survey, owners = desk.owners()
     return {
         "owners": owners,
-        "reported": reported_by(desk.source).servers,
+        "reported": desk.reported().servers,
         "states": list(SessionState),
         "survey": survey,
         "now_ms": desk.now_ms(),
