@@ -124,9 +124,9 @@ MUTANTS = (
     Mutant(
         "own packets are delivered at once",
         "adapter/operations.py",
-        "            offset = await runtime.publish(draft)\n",
+        "            offset = await self._publish(draft, name, event)\n",
         "            self._deliver_here(name, args, audience, None)\n"
-        "            offset = await runtime.publish(draft)\n",
+        "            offset = await self._publish(draft, name, event)\n",
     ),
     Mutant(
         "a connection that has ended is saved as if it had read on",
