@@ -358,7 +358,7 @@ class Recorder:
         ends, unheard = self._ends.lose(after, undone)
         lost = WritesLost(after, upto, told=None, ends=ends, unheard=unheard, moves=undone.moves)
         self.history.add(lost)
-        self.history.events += changes_in_doubt(self.history.events, after)
+        self.history.events += changes_in_doubt(self.history.events, after, undone.ends)
         for change in undone.changes:
             name = self.name_of(change.sid)
             self.history.add(

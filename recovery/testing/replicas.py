@@ -49,15 +49,18 @@ def what_it_lacks(primary: Snapshot, replica: Snapshot) -> Undone:
     return Undone(ends, over, moves, tuple(sorted(changes, key=str)))
 
 
-def changes_in_doubt(events: Sequence[Event], after: Offset) -> list[MembershipChanged]:
+def changes_in_doubt(events: Sequence[Event], after: Offset, ends: frozenset[Sid]) -> list[MembershipChanged]:
     """Changes of rooms that were entries of the stream after an offset, the other way round.
 
     Whoever had read such an entry has the change, and saves it again. Who comes by what was saved has not.
+    And all of sessions whose `ends` were undone: with which rooms they had been saved last is not known.
     """
     return [
         replace(event, entered=not event.entered, after=after, by=None)
         for event in events
-        if isinstance(event, MembershipChanged) and event.by is not None and event.by > after
+        if isinstance(event, MembershipChanged)
+        and event.by is not None
+        and (event.by > after or event.sid in ends)
     ]
 
 

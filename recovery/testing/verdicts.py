@@ -117,18 +117,32 @@ class _Judge:
     def _was_set_back(self, attempt: Attempt, answered: float) -> bool:
         """Whether a window has passed since the last write that a failover left.
 
-        Whoever is still connected some time after that has been saved again.
+        Whoever is still connected some time after that has been saved again. Where it left a session whose
+        client was away, that is since the client had gone.
         """
         left = attempt.asked_at if attempt.left_at is None else attempt.left_at
         window = self._settings.max_disconnection_duration
         return any(
-            left <= end + _AFTERMATH and self._faults.store_time(begin, answered) >= window - self._notice
+            left <= end + _AFTERMATH
+            and self._faults.store_time(self._away_since(attempt, begin), answered) >= window - self._notice
             for begin, end in self._faults.times(FaultKind.ROLLBACK, 0.0, answered)
             if end <= answered
         )
 
+    def _away_since(self, attempt: Attempt, moment: float) -> float:
+        """When a client had gone whose return after a moment was undone; the moment itself without one."""
+        undone = [
+            other.left_at
+            for other in self._attempts
+            if other.client == attempt.client
+            and other.left_at is not None
+            and other.answered_at is not None
+            and moment <= other.answered_at < attempt.asked_at
+        ]
+        return min([moment, *undone])
+
     def _was_closed_for_a_loss(self, attempt: Attempt, answered: float) -> bool:
-        """Whether servers closed the connection that came before, for lost writes, a window ago.
+        """Whether servers closed the connection that came before, for what the stream lacked, a window ago.
 
         A client whose network is dead learns of that only when it misses a PING.
         """
@@ -139,7 +153,8 @@ class _Judge:
         )
         return any(
             since <= begin and self._faults.store_time(begin, answered) >= window - self._notice
-            for begin, _ in self._faults.times(FaultKind.LOSS, since, attempt.left_at or answered)
+            for kind in (FaultKind.LOSS, FaultKind.TRIM)
+            for begin, _ in self._faults.times(kind, since, attempt.left_at or answered)
         )
 
     def _lost_writes(self, answered: float) -> bool:
