@@ -321,6 +321,9 @@ class _Reader:
     def _lose(self, loss: Loss) -> None:
         self.accounts.losses.append(loss)
         for (_, sid), session in self._by_sid.items():
+            if session.undone is not None and session.undone.event.until == loss.event.upto:
+                # The store has lost that everybody was told: whoever comes from now on may have it again.
+                session.undone = replace(session.undone, event=replace(session.undone.event, told=None))
             if sid in loss.event.ends:
                 newest = len(session.connections) - 1
                 session.undone = loss
