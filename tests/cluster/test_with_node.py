@@ -17,6 +17,7 @@ from tests.e2e.cluster import Cluster, Server
 from tests.e2e.conftest import Topology
 from tests.e2e.js_clients import Disconnected, JsClient
 from tests.e2e.wire import Json
+from tests.waiting import async_wait_until
 
 KINDS = {"redis": [], "ioredis": ["--client", "ioredis"], "sharded": ["--sharded"]}
 
@@ -76,10 +77,21 @@ async def test_broadcasts_reach_clients_of_both(mixed: Mixed) -> None:
 async def test_rooms_are_joined_and_left_in_both_directions(mixed: Mixed) -> None:
     await mixed.manage("sockets_join", "a", room=mixed.theirs.sid)
     await mixed.peer.ask("join", to=mixed.ours.sid, rooms=["a", "b"])
+
+    async def until_in_a(count: int) -> None:
+        """Node's servers do not wait until Redis has a change."""
+
+        async def so_many() -> bool:
+            return len(await mixed.manage("fetch_sockets", room="a")) == count
+
+        await async_wait_until(so_many, what=f"{count} clients in the room")
+
+    await until_in_a(2)
     await mixed.server.emit("n", 1, room="a")
     assert await mixed.ours.events(1, "n") == await mixed.theirs.events(1, "n") == [1]
     await mixed.manage("sockets_leave", ["a", "b"], room=mixed.theirs.sid)
     await mixed.peer.ask("leave", to=mixed.ours.sid, rooms=["a"])
+    await until_in_a(0)
     await mixed.server.emit("n", 2, room="a")
     await mixed.server.emit("n", 3, room="b")
     await mixed.server.emit("n", 4)
