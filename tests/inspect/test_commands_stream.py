@@ -224,7 +224,8 @@ def test_servers_are_asked_and_a_file_is_not(copy: str, places: dict[str, str]) 
     answer = run("servers", "--url", copy, "--timeout", "0.2")
     assert answer.status == 0
     assert "nobody answers" in answer.out
-    refused = run("servers", "--snapshot", places["snapshot"])
-    assert (refused.status, refused.out) == (2, "")
-    assert "--url" in refused.err
+    for command in ("servers", "watch"):
+        refused = run(command, "--snapshot", places["snapshot"], "--json")
+        assert (refused.status, refused.out) == (2, "")
+        assert "--url" in refused.err
     assert run("servers", "--url", copy, "--set", "use_sharded_pubsub=maybe").status == 2

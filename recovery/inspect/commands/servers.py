@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from recovery.aio.roll_call import Roll
 from recovery.errors import ConfigurationError
 from recovery.inspect.commands.output import print_json, print_table
 from recovery.inspect.commands.place import FOUND_TROUBLE, Place, at_a_place, examples
@@ -13,9 +14,17 @@ from recovery.inspect.words import duration, shown
 from recovery.offsets import ORIGIN
 from recovery.peers import ServerRecord
 
-__all__ = ["URL_NEEDED", "add_servers"]
+__all__ = ["add_servers", "ask_at"]
 
-URL_NEEDED = "a file does not know which servers run: choose a live store with --url URL"
+
+def ask_at(place: Place, patience: float) -> Roll:
+    """Ask all servers of a place for a word; raises `ConfigurationError` if it is a file."""
+    if place.url is None or place.snapshot is not None or place.rdb is not None:
+        raise ConfigurationError("a file does not know which servers run: choose --url URL")
+    with place.opened() as source:
+        state = source.stream()
+    newest = ORIGIN if state is None else state.last
+    return ask_servers(place.url, place.timing.settings, newest=newest, patience=patience)
 
 
 def add_servers(app: typer.Typer) -> None:
@@ -39,16 +48,7 @@ def add_servers(app: typer.Typer) -> None:
         Exits with 1 if a server that is connected did not answer. Only a live store can be asked; with an ACL
         user this needs the channels, see docs/explanation/security.md.
         """
-        if place.url is None or place.snapshot is not None or place.rdb is not None:
-            raise ConfigurationError("a file does not know which servers run: choose --url URL")
-        with place.opened() as source:
-            state = source.stream()
-        roll = ask_servers(
-            place.url,
-            place.timing.settings,
-            newest=ORIGIN if state is None else state.last,
-            patience=timeout,
-        )
+        roll = ask_at(place, timeout)
         if place.json:
             print_json(roll_form(roll))
         else:

@@ -12,14 +12,11 @@ from rich.live import Live
 from rich.table import Table
 
 from recovery.aio.roll_call import Roll
-from recovery.errors import ConfigurationError
 from recovery.inspect.commands.output import print_json
 from recovery.inspect.commands.place import Place, at_a_place, examples
-from recovery.inspect.commands.servers import URL_NEEDED
+from recovery.inspect.commands.servers import ask_at
 from recovery.inspect.forms import roll_form
-from recovery.inspect.servers import ask_servers
 from recovery.inspect.words import duration, shown
-from recovery.offsets import ORIGIN
 from recovery.records import ServerId
 
 __all__ = ["Tally", "add_watch"]
@@ -73,8 +70,6 @@ def add_watch(app: typer.Typer) -> None:
 
         It asks the servers again and again, and ends with Ctrl+C.
         """
-        if place.url is None or place.snapshot is not None or place.rdb is not None:
-            raise ConfigurationError(URL_NEEDED)
         tally, rolls = Tally(), _rolls(place, interval, count, timeout)
         if place.json:
             for roll in rolls:
@@ -88,15 +83,11 @@ def add_watch(app: typer.Typer) -> None:
 
 
 def _rolls(place: Place, interval: float, count: int | None, timeout: float) -> Iterator[Roll]:
-    assert place.url is not None, "the caller has looked"
     looks = 0
     while count is None or looks < count:
         if looks:
             time.sleep(interval)
-        with place.opened() as source:
-            state = source.stream()
-        newest = ORIGIN if state is None else state.last
-        yield ask_servers(place.url, place.timing.settings, newest=newest, patience=timeout)
+        yield ask_at(place, timeout)
         looks += 1
 
 
