@@ -6,16 +6,15 @@ ever is deleted in the end.
 
 import secrets
 from collections.abc import Generator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-
-from redis.exceptions import RedisError
 
 from recovery.commands import GetStream
 from recovery.errors import ConfigurationError
-from recovery.stores import open_store
-from recovery.stores.redis.connections import endpoint_of_url, sync_connection
+from recovery.stores import endpoint_of, open_store
 from recovery.stores.redis.keys import Keys
+from recovery.stores.redis.links import Link
+from recovery.stores.redis.protocol import Call, Exchange
 
 __all__ = ["SharedStore", "shared_store"]
 
@@ -74,10 +73,12 @@ def _see_that_it_answers(store: SharedStore) -> None:
 def _clean_up(store: SharedStore) -> None:
     """Delete the keys without an expiry, as far as the store still answers; the others expire."""
     keys = Keys(store.stream_name, store.session_key_prefix)
-    connection = sync_connection(endpoint_of_url(store.url))
-    with suppress(RedisError, OSError):
-        connection.connect()
-        for key in (keys.stream, keys.epoch):  # one by one: in a cluster they may live apart
-            connection.send_packed_command(connection.pack_commands([["DEL", key]]), check_health=False)
-            connection.read_response()
-    connection.disconnect()
+    link = Link(endpoint_of(store.url))
+    link.run(
+        [_delete(key) for key in (keys.stream, keys.epoch)]
+    )  # one by one: in a cluster they may live apart
+    link.close()
+
+
+def _delete(key: str) -> Exchange[None]:
+    yield Call(("DEL", key))

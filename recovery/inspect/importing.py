@@ -19,7 +19,7 @@ from recovery.inspect.snapshots import Written
 from recovery.inspect.sources import Source, entries_between
 from recovery.records import Entry
 from recovery.stores import endpoint_of
-from recovery.stores.redis.connections import Endpoint
+from recovery.stores.redis.endpoints import Endpoint
 from recovery.stores.redis.keys import Keys
 from recovery.stores.redis.links import Link
 from recovery.stores.redis.protocol import Argument, Call, Exchange, Wire

@@ -13,7 +13,7 @@ from recovery.settings import Settings
 from recovery.stores import endpoint_of
 from recovery.stores.embedded import EmbeddedServer
 from recovery.stores.memory import shared_state
-from recovery.stores.redis.connections import masked
+from recovery.stores.redis.endpoints import masked
 from recovery.stores.redis.keys import Keys
 
 __all__ = ["open_dump_source", "open_live_source", "open_snapshot_source", "open_source"]

@@ -18,7 +18,7 @@ from recovery.inspect.records import CLAIM_FIELDS, StoredSession
 from recovery.inspect.sources import MOST_VALUE_BYTES
 from recovery.offsets import ORIGIN, Offset, parse_offset
 from recovery.records import Entry, Epoch, Pid, ServerId, StreamState
-from recovery.stores.redis.connections import Endpoint
+from recovery.stores.redis.endpoints import Endpoint
 from recovery.stores.redis.keys import Keys
 from recovery.stores.redis.links import Link
 from recovery.stores.redis.protocol import Call, Exchange, ServerError, Wire

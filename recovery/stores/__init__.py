@@ -8,6 +8,10 @@
 ``rediss://...``                                     the same over TLS
 ``unix://[[USER:]PASSWORD@]/PATH[?db=N]``            the same over a Unix socket
 ``valkey://``, ``valkeys://``, ``valkey+unix://``    other spellings of these three
+``redis+sentinel://[[USER:]PASSWORD@]HOST[:PORT]``   the primary that these sentinels tell, and the next one
+``[,HOST[:PORT]...]/SERVICE[/DB]``                   after a failover; what stands before @ is for the primary
+``rediss+sentinel://...``                            the same over TLS, to the sentinels, too
+``valkey+sentinel://``, ``valkeys+sentinel://``      other spellings of these two
 ``embedded://``                                      a private Valkey server that ends with this process
 ``embedded://PATH``                                  the same, with its data kept in the folder PATH
 ===================================================  =================================================
@@ -26,15 +30,14 @@ from recovery.errors import ConfigurationError
 from recovery.stores.memory import AsyncMemoryStore, MemoryState, MemoryStore, shared_state
 
 if TYPE_CHECKING:  # redis-py is imported when a store needs it
-    from recovery.stores.redis.connections import Endpoint
+    from recovery.stores.redis.endpoints import Endpoint
 
 __all__ = ["Client", "endpoint_of", "open_async_store", "open_store", "renewed"]
 
 _FORMS = (
     "memory://, memory://NAME, redis://HOST:PORT/DB, rediss://..., unix:///PATH, valkey://..., valkeys://...,"
-    " valkey+unix://..., embedded:// and embedded://PATH"
+    " valkey+unix://..., redis+sentinel://HOST:PORT,HOST:PORT/SERVICE/DB, embedded:// and embedded://PATH"
 )
-_REDIS_SCHEMES = frozenset({"redis", "rediss", "unix", "valkey", "valkeys", "valkey+unix"})
 
 
 class Client(Protocol):
@@ -146,17 +149,17 @@ def endpoint_of(source: object) -> "Endpoint":
     >>> endpoint_of("redis://localhost:7000").place
     'localhost:7000'
     """
-    from recovery.stores.redis import connections  # noqa: PLC0415  # see TYPE_CHECKING
+    from recovery.stores.redis import endpoints  # noqa: PLC0415  # see TYPE_CHECKING
 
     if not isinstance(source, str):
-        return connections.endpoint_of_client(source)
+        return endpoints.endpoint_of_client(source)
     scheme = _scheme(source)
-    shown = connections.masked(source)
-    if "sentinel" in scheme or "cluster" in scheme:
-        raise ConfigurationError(f"this release does not support sentinels and clusters yet: {shown!r}")
-    if scheme not in _REDIS_SCHEMES:
+    shown = endpoints.masked(source)
+    if "cluster" in scheme:
+        raise ConfigurationError(f"this release does not support clusters yet: {shown!r}")
+    if scheme not in endpoints.SCHEMES:
         raise ConfigurationError(f"unknown store URL {shown!r}; expected one of {_FORMS}")
-    return connections.endpoint_of_url(source)
+    return endpoints.endpoint_of_url(source)
 
 
 def _scheme(url: str) -> str:

@@ -17,7 +17,7 @@ from recovery.records import Epoch
 from recovery.stores import open_async_store, open_store
 from recovery.stores.memory import AsyncMemoryStore, MemoryStore
 from recovery.stores.redis import connections
-from recovery.stores.redis.connections import endpoint_of_client, endpoint_of_url
+from recovery.stores.redis.endpoints import endpoint_of_client, endpoint_of_url
 from tests.contract.subject import opened
 
 NAMES = {"stream_name": "socket.io", "session_key_prefix": "sio:session:"}
@@ -160,7 +160,15 @@ def test_a_store_of_the_other_colour_is_refused() -> None:
         ("redis://:hush@host:port", r"redis://:\*\*\*@host:port"),
         ("redis://host?colour=blue", "colour"),
         ("redis://host?socket_keepalive=maybe&db=x", "'redis://host"),
-        ("redis+sentinel://:hush@host", "does not support .* yet"),
+        ("redis+sentinel://:hush@host", "has to name one service"),
+        ("redis+sentinel://:hush@host/0", "has to name one service"),
+        ("redis+sentinel://:hush@host/main/0/other", "has to name one service"),
+        ("redis+sentinel://:hush@one,/main", "a host is missing"),
+        (
+            "redis+sentinel://:hush@one:port/main?sentinel_password=hush",
+            r":\*\*\*@one:port.*password=\*\*\*'",
+        ),
+        ("redis+sentinel://one/main?sentinel_colour=blue", "colour"),
         ("redis+cluster://:hush@host", "does not support .* yet"),
         ("valkey+cluster://host", "does not support .* yet"),
         (None, "expected a store URL"),
@@ -172,14 +180,6 @@ def test_whatever_else_is_refused_with_what_to_write_instead(source: Any, messag
         with pytest.raises(ConfigurationError, match=message) as caught:
             open_it(source, **NAMES)
         assert "hush" not in str(caught.value)
-
-
-@pytest.mark.parametrize("library", ["redis", "redis.asyncio"])
-def test_a_client_of_a_sentinel_is_refused(library: str) -> None:
-    made: Any = {"redis": redis.Sentinel, "redis.asyncio": aredis.Sentinel}[library]
-    client = made([("127.0.0.1", 1)]).master_for("main")
-    with pytest.raises(ConfigurationError, match="sentinels"):
-        open_async_store(client, **NAMES)
 
 
 def test_a_client_of_a_cluster_is_refused() -> None:

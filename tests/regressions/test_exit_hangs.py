@@ -11,7 +11,7 @@ from typing import Any
 
 from recovery.commands import Read
 from recovery.offsets import Offset
-from recovery.stores.redis.connections import endpoint_of_url
+from recovery.stores.redis.endpoints import endpoint_of_url
 from recovery.stores.redis.keys import Keys
 from recovery.stores.redis.links import AsyncLink
 from recovery.stores.redis.protocol import exchange

@@ -38,7 +38,7 @@ from recovery.inspect.words import (
     shown_pid,
     shown_room,
 )
-from recovery.stores.redis.connections import masked
+from recovery.stores.redis.endpoints import masked
 
 __all__ = ["add_sessions"]
 

@@ -33,7 +33,7 @@ from recovery.inspect.snapshots import Selection, Written, write_snapshot
 from recovery.inspect.sources import Source
 from recovery.inspect.words import shown, shown_data, shown_pid
 from recovery.settings import Settings
-from recovery.stores.redis.connections import masked
+from recovery.stores.redis.endpoints import masked
 from recovery.stores.redis.keys import Keys
 
 __all__ = ["add_transfers"]

@@ -15,9 +15,11 @@ from recovery.channels import Hear
 from recovery.errors import StoreError, StoreUnavailableError
 from recovery.packing import is_list
 from recovery.stores.redis import faults
-from recovery.stores.redis.connections import AsyncConnection, Endpoint, async_connection
+from recovery.stores.redis.connections import AsyncConnection, async_connection
+from recovery.stores.redis.endpoints import Endpoint
 from recovery.stores.redis.links import AsyncLink
 from recovery.stores.redis.protocol import Call, Exchange
+from recovery.stores.redis.sentinels import async_connect
 
 __all__ = ["RedisChannels"]
 
@@ -121,7 +123,7 @@ class RedisChannels:
         """Listen until the connection is lost."""
         connection = async_connection(self._endpoint, wait=self._silence)
         try:
-            await connection.connect()
+            await async_connect(connection, self._endpoint)
             await self._ask_for(connection, list(self._wanted))
             self._connection = connection
             while not self._closed:

@@ -7,11 +7,9 @@ talk (decoding, protocol, timeouts, retries) is ours. The caller's client is nev
 """
 
 from asyncio import StreamWriter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, Protocol
-from urllib.parse import urlsplit, urlunsplit
 
 from redis import connection as sync_connections
 from redis.asyncio import connection as async_connections
@@ -20,16 +18,13 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from recovery.errors import ConfigurationError
+from recovery.stores.redis.endpoints import Endpoint
 
 __all__ = [
     "AsyncConnection",
-    "Endpoint",
     "SyncConnection",
     "async_connection",
     "can_read",
-    "endpoint_of_client",
-    "endpoint_of_url",
-    "masked",
     "sync_connection",
 ]
 
@@ -45,78 +40,17 @@ A read that blocks gets its own block time on top: a socket timeout below it wou
 an error (redis-py's default of 5 s does).
 """
 
-_SCHEMES = {
-    "redis": "redis",
-    "rediss": "rediss",
-    "unix": "unix",
-    "valkey": "redis",
-    "valkeys": "rediss",
-    "valkey+unix": "unix",
-}
-
-# Of a pool's connection_kwargs: what says how to talk, which is ours to decide, and what ties a
-# connection to its pool or its client.
-_NOT_COPIED = frozenset(
-    {
-        "cache_allow_list",
-        "cache_deny_list",
-        "cache_enabled",
-        "cache_max_size",
-        "cache_policy",
-        "cache_ttl",
-        "client_cache",
-        "connection_class",
-        "connection_pool",
-        "decode_responses",
-        "driver_info",
-        "encoder_class",
-        "encoding",
-        "encoding_errors",
-        "event_dispatcher",
-        "health_check_interval",
-        "himport_registry",
-        "legacy_responses",
-        "lib_name",
-        "lib_version",
-        "maint_notifications_config",
-        "maint_notifications_pool_handler",
-        "max_connections",
-        "orig_host_address",
-        "orig_socket_connect_timeout",
-        "orig_socket_timeout",
-        "parser_class",
-        "protocol",
-        "retry",
-        "retry_on_error",
-        "retry_on_timeout",
-        "socket_connect_timeout",
-        "socket_read_size",
-        "socket_timeout",
-    }
-)
-
-
-_SYNC_ONLY = ("ssl_validate_ocsp", "ssl_validate_ocsp_stapled")
-"""Off by default, and unknown to asyncio connections: left out where off, refused there where on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """Where the server is, and how to get in.
-
-    Attributes:
-        place: for messages; no credentials.
-        options: as a connection of redis-py takes them, None left out. Credentials: never shown.
-        kind: what to make, one of redis-py's stock connections or a class of the caller's own.
-    """
-
-    place: str
-    options: Mapping[str, Any] = field(repr=False)  # redis-py's options have no common type
-    kind: str | type
-
 
 class SyncConnection(Protocol):
-    """What we use of a connection of redis-py, whose own types say less."""
+    """What we use of a connection of redis-py, whose own types say less.
+
+    Attributes:
+        host: to connect to next; none of a Unix socket.
+        port: the same.
+    """
+
+    host: str
+    port: int
 
     def connect(self) -> None:
         """Connect and introduce ourselves."""
@@ -142,6 +76,9 @@ class SyncConnection(Protocol):
 class AsyncConnection(Protocol):
     """The same of an asyncio connection; see `SyncConnection`, and `can_read`."""
 
+    host: str
+    port: int
+
     async def connect(self) -> None:
         """Connect and introduce ourselves."""
 
@@ -159,43 +96,17 @@ class AsyncConnection(Protocol):
         """Wait for the next reply; raises it if it is an error."""
 
 
-def endpoint_of_url(url: str) -> Endpoint:
-    """Read a URL, of redis-py's forms or with Valkey's spelling of the scheme.
-
-    Raises:
-        ConfigurationError: redis-py cannot read it.
-    """
-    scheme, _, rest = url.partition("://")
-    spelled = f"{_SCHEMES.get(scheme, scheme)}://{rest}"
-    pools: Any = sync_connections.ConnectionPool  # its options are untyped
-    try:
-        pool = pools.from_url(spelled)
-    except ValueError as error:
-        raise ConfigurationError(f"cannot read the store URL {masked(url)!r}: {error}") from error
-    return _endpoint(pool.connection_class, pool.connection_kwargs)
-
-
-def endpoint_of_client(client: object) -> Endpoint:
-    """Read where a client of redis-py or valkey-py, of either colour, would connect to.
-
-    Raises:
-        ConfigurationError: it is no such client, or one of a cluster or a sentinel.
-    """
-    kind = f"{type(client).__module__}.{type(client).__qualname__}"
-    pool: Any = getattr(client, "connection_pool", None)  # of two libraries and two colours
-    if "Cluster" in type(client).__name__ or "Sentinel" in type(pool).__name__:
-        raise ConfigurationError(f"this release does not support clusters and sentinels yet (got {kind})")
-    if pool is None or not hasattr(pool, "connection_kwargs"):
-        raise ConfigurationError(f"expected a store URL, a store, or a client of redis-py, not {kind}")
-    return _endpoint(pool.connection_class, pool.connection_kwargs)
-
-
 def sync_connection(endpoint: Endpoint, *, wait: float = 0.0) -> SyncConnection:
     """Make a connection for threads; it connects when told to.
 
     Args:
         wait: longest time in seconds that the server may let a read wait.
+
+    Raises:
+        ConfigurationError: an option is none of redis-py's, or a class is of the other colour.
     """
+    for sentinel in endpoint.sentinels.endpoints if endpoint.sentinels else ():
+        sync_connection(sentinel)  # what is wrong with it is said now, too
     kind = _kind(endpoint, sync_connections)
     try:
         made: SyncConnection = kind(**endpoint.options, **_manners(wait), retry=Retry(NoBackoff(), 0))
@@ -206,6 +117,8 @@ def sync_connection(endpoint: Endpoint, *, wait: float = 0.0) -> SyncConnection:
 
 def async_connection(endpoint: Endpoint, *, wait: float = 0.0) -> AsyncConnection:
     """Make a connection for asyncio; see `sync_connection`."""
+    for sentinel in endpoint.sentinels.endpoints if endpoint.sentinels else ():
+        async_connection(sentinel)
     kind = _kind(endpoint, async_connections)
     try:
         made: AsyncConnection = kind(**endpoint.options, **_manners(wait), retry=AsyncRetry(NoBackoff(), 0))
@@ -224,33 +137,6 @@ async def can_read(connection: AsyncConnection) -> bool:
     # redis-py 8 renamed the method, and warns about the old name.
     probe = getattr(connection, "can_read", None) or getattr(connection, "can_read_destructive", None)
     return probe is not None and bool(await probe())
-
-
-def masked(url: str) -> str:
-    """Return a URL that may be shown.
-
-    >>> masked("redis://me:secret@host:6379/0")
-    'redis://me:***@host:6379/0'
-    """
-    parts = urlsplit(url)
-    if "@" not in parts.netloc:
-        return url
-    user, _, host = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}:***@{host}"))
-
-
-def _endpoint(connection_class: Any, kwargs: Mapping[str, Any]) -> Endpoint:
-    options = {name: value for name, value in kwargs.items() if name not in _NOT_COPIED and value is not None}
-    for name in _SYNC_ONLY:
-        if not options.get(name, True):
-            del options[name]
-    tls = any("SSL" in base.__name__ for base in connection_class.__mro__)
-    if tls and kwargs.get("ssl_cert_reqs", "") is None:
-        options["ssl_cert_reqs"] = "none"  # None says so too, and was dropped with the defaults
-    stock = connection_class.__module__.split(".")[0] in {"redis", "valkey"}
-    kind = "UnixDomainSocketConnection" if "path" in kwargs else "SSLConnection" if tls else "Connection"
-    place = kwargs.get("path") or f"{kwargs.get('host', 'localhost')}:{kwargs.get('port', 6379)}"
-    return Endpoint(place, options, kind if stock else connection_class)
 
 
 def _kind(endpoint: Endpoint, colour: ModuleType) -> type:

@@ -7,7 +7,7 @@ from redis import exceptions
 from recovery.errors import StoreError, StoreUnavailableError
 from recovery.stores.redis.protocol import ServerError
 
-__all__ = ["LOST", "answered", "not_sent", "sent"]
+__all__ = ["LOST", "answered", "is_demoted", "not_sent", "sent"]
 
 LOST = (exceptions.ConnectionError, exceptions.TimeoutError, OSError)
 """What redis-py raises when a connection is not there, or no longer."""
@@ -17,8 +17,13 @@ _NOT_NOW = re.compile(r"(?:^|-)(?:LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGA
 data, after a failover that made it a replica, or while another script holds it up. They stand in front,
 or behind a hyphen where a script of Redis 6.2 met the error."""
 
+_DEMOTED = re.compile(r"(?:^|-)(?:READONLY|MASTERDOWN)\b")
+"""Of these, what a replica says: whoever led here (sentinels, a name, a proxy) may lead elsewhere now."""
+
 _NOT_ALLOWED = re.compile(r"NOPERM|ACL failure|user executing the script")
 """How servers say that a user may not do something: to a command, or within a script (by version)."""
+
+_NEEDED = "docs/explanation/security.md has the ACL that it needs"
 
 # redis-py cuts the code off the message of those errors that have a class of their own.
 _CODES: dict[type[exceptions.ResponseError], str] = {
@@ -31,14 +36,17 @@ _CODES: dict[type[exceptions.ResponseError], str] = {
 
 def answered(error: exceptions.RedisError) -> StoreError:
     """Translate an error that stands in a reply's place: the connection is still good."""
-    code = next((code for kind, code in _CODES.items() if isinstance(error, kind)), "")
-    message = f"{code} {error}".strip()
+    message = _whole(error)
     if _NOT_NOW.search(message):
         return StoreUnavailableError(f"the store cannot do it now: {message}", maybe_applied=False)
     if _NOT_ALLOWED.search(message):
-        needed = "docs/explanation/security.md has the ACL that it needs"
-        return ServerError(f"the store's user lacks a right: {message} ({needed})")
+        return ServerError(f"the store's user lacks a right: {message} ({_NEEDED})")
     return ServerError(message)
+
+
+def is_demoted(error: exceptions.RedisError) -> bool:
+    """Tell whether an answer is that of a server which is no primary: another connection may lead to it."""
+    return _DEMOTED.search(_whole(error)) is not None
 
 
 def not_sent(error: Exception, place: str) -> StoreError:
@@ -47,6 +55,8 @@ def not_sent(error: Exception, place: str) -> StoreError:
     for cause in (error, error.__cause__):
         if isinstance(cause, exceptions.AuthenticationError):
             return StoreError(f"the store at {place} refused the credentials: {cause}")
+        if isinstance(cause, exceptions.NoPermissionError):
+            return StoreError(f"the store's user at {place} lacks a right: {cause} ({_NEEDED})")
         if isinstance(cause, exceptions.ResponseError):
             return StoreError(f"the store at {place} refused the connection: {cause}")
     return StoreUnavailableError(f"no connection to the store at {place}: {error}", maybe_applied=False)
@@ -57,3 +67,9 @@ def sent(error: Exception, place: str) -> StoreUnavailableError:
     if isinstance(error, exceptions.BusyLoadingError):
         return StoreUnavailableError(f"the store at {place} is loading its data", maybe_applied=False)
     return StoreUnavailableError(f"the store at {place} gave no answer: {error}", maybe_applied=True)
+
+
+def _whole(error: exceptions.RedisError) -> str:
+    """An answer with its code."""
+    code = next((code for kind, code in _CODES.items() if isinstance(error, kind)), "")
+    return f"{code} {error}".strip()

@@ -3,8 +3,9 @@
 1. Nothing is ever sent twice: retrying is for the caller, who knows what may be repeated.
 2. A connection on which anything went wrong is dropped; the next call makes a new one.
 3. One call at a time; only `close` may come in between, from anywhere.
-4. A connection that ended while nothing was under way is replaced unnoticed. But who reads has to know of
-   each interruption (`recovery.flows.reading`), so that the first call after one fails.
+4. A connection that ended while nothing was under way is replaced unnoticed, and so is one to a server that
+   is no primary any more. But who reads has to know of each interruption (`recovery.flows.reading`), so that
+   the first call after one fails.
 """
 
 import asyncio
@@ -17,9 +18,11 @@ from redis.asyncio import SSLConnection
 
 from recovery.errors import StoreError, StoreUnavailableError
 from recovery.stores.redis import faults
-from recovery.stores.redis.connections import Endpoint, async_connection, can_read, sync_connection
+from recovery.stores.redis.connections import async_connection, can_read, sync_connection
+from recovery.stores.redis.endpoints import Endpoint
 from recovery.stores.redis.protocol import Exchange, Wire, batch
 from recovery.stores.redis.scripts import ScriptName
+from recovery.stores.redis.sentinels import async_connect, connect, leads_astray
 
 __all__ = ["AsyncLink", "Link"]
 
@@ -37,12 +40,13 @@ class AsyncLink:
     """
 
     def __init__(self, endpoint: Endpoint, *, wait: float = 0.0) -> None:
-        self._place = endpoint.place
+        self._endpoint = endpoint
         self._connection = async_connection(endpoint, wait=wait)
         self._is_encrypted = isinstance(self._connection, SSLConnection)
         self._reads = wait > 0
         self._known: set[ScriptName] = set()
         self._connected = False
+        self._demoted = False
         self._closed = False
 
     async def run(self, exchanges: Sequence[Exchange[R]]) -> list[R | StoreError]:
@@ -79,10 +83,10 @@ class AsyncLink:
             return
         self._known.clear()
         try:
-            await self._connection.connect()
+            await async_connect(self._connection, self._endpoint)
         except Exception as error:
             await self._drop()
-            raise faults.not_sent(error, self._place) from error
+            raise faults.not_sent(error, self._endpoint.place) from error
         except BaseException:
             await self._drop()
             raise
@@ -92,7 +96,9 @@ class AsyncLink:
             self._check_open()
 
     async def _is_stale(self) -> bool:
-        """Tell whether the server hung up while nothing was under way: then nothing was lost."""
+        """Tell whether the server hung up while nothing was under way, or is no primary: nothing was lost."""
+        if self._demoted or leads_astray(self._connection, self._endpoint):
+            return True
         try:
             return await can_read(self._connection)
         except faults.LOST:
@@ -106,7 +112,7 @@ class AsyncLink:
                 replies.append(await self._reply())
         except faults.LOST as error:
             await self._drop()
-            lost = _closed_error() if self._closed else faults.sent(error, self._place)
+            lost = _closed_error() if self._closed else faults.sent(error, self._endpoint.place)
             replies.extend(lost for _ in range(len(requests) - len(replies)))
         except BaseException:
             await self._drop()  # replies may still be on their way
@@ -131,10 +137,11 @@ class AsyncLink:
         try:
             return await self._connection.read_response()
         except exceptions.ResponseError as error:
+            self._demoted |= faults.is_demoted(error)
             return faults.answered(error)
 
     async def _drop(self, *, wait: bool = False) -> None:
-        self._connected = False
+        self._connected = self._demoted = False
         with contextlib.suppress(*faults.LOST):
             await self._connection.disconnect(nowait=not wait)
 
@@ -147,11 +154,12 @@ class Link:
     """A connection for threads; see `AsyncLink`. Calls need a lock around them, `close` does not."""
 
     def __init__(self, endpoint: Endpoint, *, wait: float = 0.0) -> None:
-        self._place = endpoint.place
+        self._endpoint = endpoint
         self._connection = sync_connection(endpoint, wait=wait)
         self._reads = wait > 0
         self._known: set[ScriptName] = set()
         self._connected = False
+        self._demoted = False
         self._closed = False
 
     def run(self, exchanges: Sequence[Exchange[R]]) -> list[R | StoreError]:
@@ -184,10 +192,10 @@ class Link:
             return
         self._known.clear()
         try:
-            self._connection.connect()
+            connect(self._connection, self._endpoint)
         except Exception as error:
             self._drop()
-            raise faults.not_sent(error, self._place) from error
+            raise faults.not_sent(error, self._endpoint.place) from error
         except BaseException:
             self._drop()
             raise
@@ -197,7 +205,9 @@ class Link:
             self._check_open()
 
     def _is_stale(self) -> bool:
-        """Tell whether the server hung up while nothing was under way: then nothing was lost."""
+        """Tell whether the server hung up while nothing was under way, or is no primary: nothing was lost."""
+        if self._demoted or leads_astray(self._connection, self._endpoint):
+            return True
         try:
             return self._connection.can_read(timeout=0)
         except faults.LOST:
@@ -215,7 +225,7 @@ class Link:
             # `close` takes the socket from under redis-py's parser, which may then raise anything.
             if not (self._closed or isinstance(error, faults.LOST)):
                 raise
-            lost = _closed_error() if self._closed else faults.sent(error, self._place)
+            lost = _closed_error() if self._closed else faults.sent(error, self._endpoint.place)
             replies.extend(lost for _ in range(len(requests) - len(replies)))
         except BaseException:
             self._drop()  # replies may still be on their way
@@ -226,10 +236,11 @@ class Link:
         try:
             return self._connection.read_response()
         except exceptions.ResponseError as error:
+            self._demoted |= faults.is_demoted(error)
             return faults.answered(error)
 
     def _drop(self) -> None:
-        self._connected = False
+        self._connected = self._demoted = False
         with contextlib.suppress(*faults.LOST):
             self._connection.disconnect()
 
