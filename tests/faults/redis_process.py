@@ -116,19 +116,9 @@ class RedisProcess:
         """
         assert not self.running, "the server runs already"
         self._folder.mkdir(parents=True, exist_ok=True)
-        options = [part for name, value in self._options.items() for part in (f"--{name}", value)]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [
-                    "/bin/sh",
-                    "-c",
-                    _LAUNCHER,
-                    "redis",
-                    program_of(self.kind),
-                    "--port",
-                    str(self.port),
-                    *options,
-                ],
+                ["/bin/sh", "-c", _LAUNCHER, "redis", *self._command()],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -187,6 +177,11 @@ class RedisProcess:
     def log(self) -> str:
         """Return what it wrote to its log so far."""
         return (self._folder / "log").read_text(errors="replace")
+
+    def _command(self) -> list[str]:
+        """The words of its command line."""
+        options = [part for name, value in self._options.items() for part in (f"--{name}", value)]
+        return [program_of(self.kind), "--port", str(self.port), *options]
 
     def _end(self, how: signal.Signals) -> None:
         process, self._process = self._process, None
