@@ -14,11 +14,13 @@ from tests.servers import (
     valkey_server,
     valkey_url,
 )
+from tests.tls import redis70_tls
 
 __all__ = [
     "redis62_server",
     "redis62_url",
     "redis70_server",
+    "redis70_tls",
     "redis70_url",
     "valkey_server",
     "valkey_url",

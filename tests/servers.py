@@ -21,6 +21,7 @@ from recovery.stores.redis.keys import Keys
 
 __all__ = [
     "SERVER_KINDS",
+    "emptied",
     "program_of",
     "redis62_server",
     "redis62_url",
@@ -70,25 +71,26 @@ def redis70_server() -> Iterator[EmbeddedServer]:
 @pytest.fixture
 def valkey_url(valkey_server: EmbeddedServer) -> Iterator[str]:
     """URL of an empty Valkey."""
-    yield from _emptied(valkey_server)
+    yield from emptied(valkey_server.url)
 
 
 @pytest.fixture
 def redis62_url(redis62_server: EmbeddedServer) -> Iterator[str]:
     """URL of an empty Redis 6.2."""
-    yield from _emptied(redis62_server)
+    yield from emptied(redis62_server.url)
 
 
 @pytest.fixture
 def redis70_url(redis70_server: EmbeddedServer) -> Iterator[str]:
     """URL of an empty Redis 7.0."""
-    yield from _emptied(redis70_server)
+    yield from emptied(redis70_server.url)
 
 
-def _emptied(server: EmbeddedServer) -> Iterator[str]:
-    with redis.Redis.from_url(server.url, decode_responses=True) as client:
+def emptied(url: str) -> Iterator[str]:
+    """Empty a server, and look at the end for keys that would stay."""
+    with redis.Redis.from_url(url, decode_responses=True) as client:
         client.flushall()
-        yield server.url
+        yield url
         leaked = _keys_that_stay(client)
         assert not leaked, f"these keys have no expiry and are not on the list of keys.py: {leaked}"
 

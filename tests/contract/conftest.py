@@ -1,15 +1,86 @@
 """The stores under test: every kind in both colours."""
 
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 
 import pytest
 import pytest_asyncio
+import redis
 
 from recovery.stores.memory import shared_state
 from tests.contract.subject import Hand, MemoryHand, RedisHand, Subject, opened
-from tests.servers import SERVER_KINDS
+from tests.rights import PASSWORD, documented
+from tests.sentinel.processes import SentinelGroup
+from tests.servers import SERVER_KINDS, emptied
+from tests.tls import Tls
 
-_KINDS = ("memory", *SERVER_KINDS)
+_WHOLE = bool(os.environ.get("CONTRACT_TOPOLOGIES"))
+"""Whether all tests run over TLS as a user with few rights, and behind a sentinel; else a part of them does."""
+
+_PART = {"secured": "sync", "sentinel": "async"}
+"""The colour of that part on each: the two differ in where connections come from, not in what is said."""
+
+_KINDS = ("memory", *SERVER_KINDS, *_PART)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A store under test, and how its operator gets at it.
+
+    Attributes:
+        url: of the store.
+        back_door: of the same server, for somebody who may do everything.
+    """
+
+    url: str
+    back_door: str
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "everywhere: runs over TLS and behind a sentinel in each run, too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what runs over TLS or behind a sentinel by hand only."""
+    if not _WHOLE:
+        left_out = [item for item in items if _is_by_hand(item)]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+def _is_by_hand(item: pytest.Item) -> bool:
+    params: dict[str, object] = (
+        item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+    )
+    kind = params.get("place")
+    if kind not in _PART:
+        return False
+    return item.get_closest_marker("everywhere") is None or params.get("colour") != _PART[str(kind)]
+
+
+@pytest.fixture(scope="session")
+def sentinel_group(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SentinelGroup]:
+    """Redis 7.0 behind a sentinel, which it never leaves."""
+    with SentinelGroup("redis70", tmp_path_factory.mktemp("sentinel"), replicas=0, sentinels=1) as group:
+        yield group
+
+
+@pytest.fixture
+def sentinel_place(sentinel_group: SentinelGroup) -> Iterator[Place]:
+    """An empty store behind a sentinel."""
+    for back_door in emptied(sentinel_group.primary.url):
+        yield Place(sentinel_group.url, back_door)
+
+
+@pytest.fixture
+def secured_place(redis70_url: str, redis70_tls: Tls) -> Iterator[Place]:
+    """An empty store that is reached over TLS, by a user with the rights of the page about security only."""
+    with redis.Redis.from_url(redis70_url) as admin:
+        admin.execute_command(*documented("acl", "acl-expiry", "acl-cluster"), "allchannels")
+        address = f"recovery:{PASSWORD}@{redis70_tls.place}"
+        yield Place(f"rediss://{address}?ssl_ca_certs={redis70_tls.authority}", redis70_url)
+        admin.execute_command("ACL", "DELUSER", "recovery")
 
 
 @pytest.fixture(params=("async", "sync"))
@@ -24,20 +95,30 @@ def server_url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(params=_KINDS)
-def store_url(request: pytest.FixtureRequest) -> str:
+def place(request: pytest.FixtureRequest) -> Place:
     """An empty store of each kind."""
     if request.param == "memory":
-        return f"memory://{request.node.nodeid}"
-    return str(request.getfixturevalue(f"{request.param}_url"))
+        return Place(f"memory://{request.node.nodeid}", "")
+    if request.param in _PART:
+        made: Place = request.getfixturevalue(f"{request.param}_place")
+        return made
+    url = str(request.getfixturevalue(f"{request.param}_url"))
+    return Place(url, url)
+
+
+@pytest.fixture
+def store_url(place: Place) -> str:
+    """URL of that store."""
+    return place.url
 
 
 @pytest_asyncio.fixture
-async def hand(store_url: str) -> AsyncIterator[Hand]:
+async def hand(place: Place) -> AsyncIterator[Hand]:
     made: Hand
-    if store_url.startswith("memory://"):
-        made = MemoryHand(shared_state(store_url.removeprefix("memory://")))
+    if place.url.startswith("memory://"):
+        made = MemoryHand(shared_state(place.url.removeprefix("memory://")))
     else:
-        made = RedisHand(store_url)
+        made = RedisHand(place.back_door)
     yield made
     await made.close()
 

@@ -9,6 +9,7 @@ import redis
 from recovery.channels import Channels, HasChannels
 from recovery.errors import StoreError, StoreUnavailableError
 from recovery.stores import open_async_store
+from tests.contract.conftest import Place
 from tests.servers import SERVER_KINDS
 from tests.waiting import async_wait_until
 
@@ -39,11 +40,14 @@ class Listener:
         await async_wait_until(heard, what=f"{messages} in {self.heard}")
 
 
-@pytest.fixture(params=["memory", *SERVER_KINDS])
+@pytest.fixture(params=["memory", *SERVER_KINDS, "secured", "sentinel"])
 def url(request: pytest.FixtureRequest) -> str:
     """A store that has channels."""
     if request.param == "memory":
         return f"memory://{request.node.nodeid}"
+    if request.param in {"secured", "sentinel"}:
+        place: Place = request.getfixturevalue(f"{request.param}_place")
+        return place.url
     found: str = request.getfixturevalue(f"{request.param}_url")
     return found
 

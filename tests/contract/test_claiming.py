@@ -11,6 +11,8 @@ from recovery.records import Epoch, HolderState, Namespace, Pid, ServerId
 from tests.contract.builders import PID, append, claim, save
 from tests.contract.subject import Hand, Subject
 
+pytestmark = pytest.mark.everywhere
+
 
 async def claimed(store: Subject, **changes: object) -> Claimed:
     reply = await store.execute(claim(**changes))

@@ -11,6 +11,8 @@ from recovery.records import Entry, Epoch, StreamState
 from tests.contract.builders import append
 from tests.contract.subject import KEYS, Hand, RedisHand, Subject
 
+pytestmark = pytest.mark.everywhere
+
 OPEN = OpenStream(Epoch("first"))
 
 

@@ -12,6 +12,8 @@ from tests.contract.builders import append
 from tests.contract.subject import Hand, Subject, opened
 from tests.waiting import async_wait_until
 
+pytestmark = pytest.mark.everywhere
+
 OPEN = OpenStream(Epoch("first"))
 
 # Longer than the test's patience: a read that is not woken fails the test.

@@ -16,6 +16,7 @@ import pytest
 import socketio
 
 from adapter import AsyncRecoveryManager
+from recovery.commands import AsyncStore
 from recovery.offsets import parse_offset
 from recovery.stores.redis import connections, store
 from tests.faults.proxy import Proxy
@@ -69,7 +70,9 @@ def short_timeouts(answer: float = 0.5) -> Generator[None]:
 class Node(Server):
     """One server process, in this one."""
 
-    def __init__(self, url: str, *, server_options: dict[str, Any] | None = None, **options: Any) -> None:
+    def __init__(
+        self, url: str | AsyncStore, *, server_options: dict[str, Any] | None = None, **options: Any
+    ) -> None:
         self.manager = AsyncRecoveryManager(url, **{**_SETTINGS, **options})
         self.sio = socketio.AsyncServer(
             async_mode="asgi", client_manager=self.manager, monitor_clients=False, **(server_options or {})

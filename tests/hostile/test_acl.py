@@ -9,6 +9,7 @@ import redis
 import socketio
 
 from adapter import AsyncRecoveryManager
+from recovery.adoption import FindSession
 from recovery.channels import HasChannels
 from recovery.commands import Command, GetStream, OpenStream, Read, ReadBack, RenewStream, Store
 from recovery.deadlines import BurySession, DueSessions, NoteDeadline
@@ -19,25 +20,20 @@ from recovery.records import Epoch, HolderState, Namespace, Pid
 from recovery.stores import open_async_store, open_store
 from tests.contract.builders import PID, append, claim, expire, save
 from tests.contract.subject import KEYS
-from tests.docs.pages import DOCS, blocks
 from tests.interleavings.client import Client
 from tests.interleavings.transports import WebSocketTransport
+from tests.rights import PASSWORD, documented
 from tests.waiting import async_wait_until
-
-_PAGE = DOCS / "explanation" / "security.md"
-_PASSWORD = "a-password"
 
 
 def _documented() -> list[str]:
     """The words of the command on the page, those for `session_expired` among them."""
-    named = {block.name: block.text for block in blocks(_PAGE) if block.language == "text"}
-    return f"{named['acl']} {named['acl-expiry']}".replace("PASSWORD", _PASSWORD).split()
+    return documented("acl", "acl-expiry")
 
 
 def _for_channels() -> list[str]:
     """The words of the page for servers that ask one another."""
-    [text] = [block.text for block in blocks(_PAGE) if block.name == "acl-cluster"]
-    return str(text).split()
+    return documented("acl-cluster")
 
 
 RIGHTS = [word for word in _documented() if word.startswith("+")]
@@ -54,7 +50,7 @@ def admin(redis_url: str) -> Iterator[Any]:
 
 
 def _as_user(url: str) -> str:
-    return url.replace("unix://", f"unix://recovery:{_PASSWORD}@")
+    return url.replace("unix://", f"unix://recovery:{PASSWORD}@")
 
 
 def _store(url: str) -> Store:
@@ -75,6 +71,7 @@ def _every_command(admin: Any) -> Iterator[Command[Any]]:
     yield Read(ORIGIN, 10, 10)
     yield ReadBack(Offset(2**46, 0), 10)
     yield save(create=True)
+    yield FindSession(PID, 1000)
     yield save(value=None)
     yield claim()
     yield save(number=2, owner=claim().owner, state=HolderState.AWAY)
@@ -253,7 +250,7 @@ class _Nobody:
 
 def test_every_command_of_the_contract_is_tried() -> None:
     """One that the contract gains must be tried here, too: it may need another right."""
-    contract = {Command.__module__, NoteDeadline.__module__}
+    contract = {Command.__module__, NoteDeadline.__module__, FindSession.__module__}
     known = {kind.__name__ for kind in Command.__subclasses__() if kind.__module__ in contract}
     assert {type(command).__name__ for command in _every_command(_Nobody())} == known
 

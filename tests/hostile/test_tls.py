@@ -1,16 +1,12 @@
 """`rediss://`: the store over TLS, and who is refused."""
 
 import asyncio
-import socket
 import ssl
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
-import trustme
 
 from recovery.commands import Appended, GetStream, Read
 from recovery.errors import StoreError
@@ -18,59 +14,7 @@ from recovery.offsets import ORIGIN
 from recovery.stores.embedded import EmbeddedServer
 from tests.contract.builders import append
 from tests.contract.subject import opened
-
-
-@dataclass(frozen=True)
-class Tls:
-    """A server that speaks TLS on a port of this machine, and the files of its certificate authority."""
-
-    place: str
-    authority: Path
-    other_authority: Path
-    client_certificate: Path
-    certificate_of_another: Path
-
-
-@pytest.fixture(scope="module")
-def tls(redis70_server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tls]:
-    folder = tmp_path_factory.mktemp("tls")
-    authority, other = trustme.CA(), trustme.CA()
-    issued = authority.issue_cert("127.0.0.1", "localhost")
-    files = Tls("", *(folder / f"{name}.pem" for name in ("ca", "other-ca", "client", "another")))
-    authority.cert_pem.write_to_path(files.authority)
-    other.cert_pem.write_to_path(files.other_authority)
-    authority.issue_cert("client@example.org").private_key_and_cert_chain_pem.write_to_path(
-        files.client_certificate
-    )
-    authority.issue_cert("example.org").private_key_and_cert_chain_pem.write_to_path(
-        files.certificate_of_another
-    )
-    certificate, key = folder / "server.pem", folder / "server.key"
-    issued.cert_chain_pems[0].write_to_path(certificate)
-    issued.private_key_pem.write_to_path(key)
-    with redis.Redis.from_url(redis70_server.url) as admin:
-        port = _listen(admin, certificate, key, files.authority)
-        yield replace(files, place=f"127.0.0.1:{port}")
-        admin.config_set("tls-port", 0)
-
-
-def _listen(admin: Any, certificate: Path, key: Path, authority: Path) -> int:
-    for _ in range(10):  # between finding a port and using it somebody else may have taken it
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
-        words = ["tls-cert-file", certificate, "tls-key-file", key, "tls-ca-cert-file", authority]
-        try:
-            admin.execute_command("CONFIG", "SET", "bind", "127.0.0.1")
-            admin.execute_command(
-                "CONFIG", "SET", *map(str, words), "tls-auth-clients", "no", "tls-port", port
-            )
-        except redis.ResponseError as error:
-            if "ort" not in str(error):
-                pytest.skip(f"this Redis cannot do TLS: {error}")
-        else:
-            return port
-    raise AssertionError("no port is free")
+from tests.tls import Tls
 
 
 @pytest.fixture(params=("async", "sync"))
@@ -79,8 +23,8 @@ def colour(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def empty(redis70_url: str, tls: Tls) -> Tls:
-    return tls
+def empty(redis70_url: str, redis70_tls: Tls) -> Tls:
+    return redis70_tls
 
 
 async def test_a_store_over_tls_works(empty: Tls, colour: str) -> None:

@@ -24,6 +24,7 @@ class Connection:
         self._link = link
         self._cancelled_before = cancelled_before
         self.answers_awaited = 0
+        self.host, self.port = "localhost", 1
 
     async def connect(self) -> None:
         pass

@@ -24,7 +24,7 @@ from tests.servers import SERVER_KINDS
 __all__ = ["impatient"]
 
 KINDS = SERVER_KINDS if os.environ.get("SENTINEL_KINDS") == "all" else ("redis70",)
-"""What primaries, replicas and sentinels are. ``SENTINEL_KINDS=all`` runs everything on each kind of server."""
+"""What primaries, replicas and sentinels are; ``SENTINEL_KINDS=all`` runs everything on each kind."""
 
 
 class World:

@@ -1,7 +1,7 @@
 """What servers and clients did while Redis failed over, written down for the checker of `recovery.testing`.
 
-Where a packet stood is known from the replies of every primary that there was: what the last one still has was
-kept, and the rest was lost.
+Where a packet stood is known from the replies of every primary that there was: what the last one still has
+was kept, and the rest was lost.
 """
 
 import re
@@ -84,12 +84,12 @@ class Ledger:
         for name, index in self._index.items():
             emitted = self.history.events[index]
             assert isinstance(emitted, Emitted)
-            there = [place for place in self._places[name] if place in kept]
+            there = [seen for seen in self._places[name] if seen in kept]
             assert len(there) <= 1, f"{name} is stored twice"
-            gone = [place for place in self._places[name] if place not in kept]
-            offset = there[0] if there else max(gone, default=None)
-            earlier = frozenset(gone) - {offset}
-            self.history.events[index] = replace(emitted, offset=offset, earlier=earlier)
+            gone = [seen for seen in self._places[name] if seen not in kept]
+            place = there[0] if there else max(gone, default=None)
+            earlier = frozenset(gone) - {place}
+            self.history.events[index] = replace(emitted, offset=place, earlier=earlier)
         self._tell_losses(entries)
         self.history.settled = {client.name for client in clients}
         return check(self.history)

@@ -16,7 +16,7 @@ __all__ = ["SERVICE", "SentinelGroup", "SentinelProcess"]
 SERVICE = "main"
 
 PATIENCE = 90.0
-"""Seconds for a failover: two usually, thirty more if a sentinel was not let run for two (it calls that TILT)."""
+"""Seconds for a failover: three usually, thirty more if a sentinel was not let run for two: TILT."""
 
 _DOWN_AFTER_MS = 1500
 _FAILOVER_TIMEOUT_MS = 5000
@@ -92,7 +92,7 @@ class SentinelGroup:
         settings: Mapping[str, str] | None = None,
     ) -> None:
         self.servers = [
-            RedisProcess(kind, folder / f"server-{number}", keep=False, **(options or {}))
+            RedisProcess(kind, folder / f"server-{number}", keep=False, fsync="no", **dict(options or {}))
             for number in range(replicas + 1)
         ]
         quorum = sentinels // 2 + 1
