@@ -16,7 +16,7 @@ from tests.servers import SERVER_KINDS, emptied
 from tests.tls import Tls
 
 _WHOLE = bool(os.environ.get("CONTRACT_TOPOLOGIES"))
-"""Whether all tests run over TLS as a user with few rights, and behind a sentinel; else a part of them does."""
+"""Whether all tests run over TLS as a user with few rights, and behind a sentinel; else only some do."""
 
 _PART = {"secured": "sync", "sentinel": "async"}
 """The colour of that part on each: the two differ in where connections come from, not in what is said."""

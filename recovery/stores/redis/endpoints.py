@@ -200,9 +200,8 @@ def _of_sentinel_url(scheme: str, rest: str) -> Endpoint:
     service, database = _service_and_database(path)
     options = [option for option in query.split("&") if option]
     own = [option for option in options if not option.startswith(_FOR_SENTINELS)]
-    # Certificates are for both, unless others are named; who comes in how is not.
-    theirs = [option for option in own if option.startswith("ssl_")]
-    theirs += [option.removeprefix(_FOR_SENTINELS) for option in options if option not in own]
+    theirs = [option.removeprefix(_FOR_SENTINELS) for option in options if option not in own]
+    theirs += [option for option in own if option.startswith("ssl_")]  # of two, redis-py takes the first
     if not all(hosts.split(",")):
         raise ValueError(f"a host is missing; expected {_SENTINEL_FORM}")
     sentinels = [
