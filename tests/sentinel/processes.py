@@ -27,20 +27,20 @@ class SentinelProcess(RedisProcess):
     """One sentinel.
 
     Args:
-        primary: what it watches at first.
+        port: of the primary that it watches at first.
         quorum: how many must find that the primary is gone.
         settings: further lines of its configuration.
     """
 
     def __init__(
-        self, kind: str, folder: Path, primary: RedisProcess, *, quorum: int, settings: Mapping[str, str]
+        self, kind: str, folder: Path, port: int, *, quorum: int, settings: Mapping[str, str]
     ) -> None:
         super().__init__(kind, folder)
         self._lines = [
             "bind 127.0.0.1",
             f"port {self.port}",
             f"dir {folder}",
-            f"sentinel monitor {SERVICE} 127.0.0.1 {primary.port} {quorum}",
+            f"sentinel monitor {SERVICE} 127.0.0.1 {port} {quorum}",
             f"sentinel down-after-milliseconds {SERVICE} {_DOWN_AFTER_MS}",
             f"sentinel failover-timeout {SERVICE} {_FAILOVER_TIMEOUT_MS}",
             *(f"{name} {value}" for name, value in settings.items()),
@@ -98,7 +98,11 @@ class SentinelGroup:
         quorum = sentinels // 2 + 1
         self.sentinels = [
             SentinelProcess(
-                kind, folder / f"sentinel-{number}", self.servers[0], quorum=quorum, settings=settings or {}
+                kind,
+                folder / f"sentinel-{number}",
+                self.servers[0].port,
+                quorum=quorum,
+                settings=settings or {},
             )
             for number in range(sentinels)
         ]

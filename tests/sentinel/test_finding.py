@@ -216,7 +216,7 @@ async def test_a_sentinel_that_sees_too_few_others_is_not_believed(
     sentinel: FakeSentinel, colour: str
 ) -> None:
     """As ``min_other_sentinels`` of redis-py has it: it may be cut off."""
-    manager = redis.Sentinel([("127.0.0.1", sentinel.port)], min_other_sentinels=3)
+    manager = LIBRARIES["redis"]([("127.0.0.1", sentinel.port)], min_other_sentinels=3)
     store = opened(manager.master_for("main"), colour)
     with pytest.raises(StoreUnavailableError, match="sees 2 other sentinels, not 3"):
         await store.execute(GetStream())
@@ -228,7 +228,7 @@ async def test_a_sentinel_that_sees_too_few_others_is_not_believed(
 async def test_a_host_that_is_forced_goes_before_what_sentinels_tell(
     sentinel: FakeSentinel, colour: str
 ) -> None:
-    manager = redis.Sentinel([("127.0.0.1", sentinel.port)], force_master_ip="no-such-host.invalid")
+    manager = LIBRARIES["redis"]([("127.0.0.1", sentinel.port)], force_master_ip="no-such-host.invalid")
     error = await refused(opened(manager.master_for("main"), colour))
     assert "no-such-host.invalid" in str(error)
 

@@ -85,7 +85,7 @@ class AsyncLink:
         try:
             await async_connect(self._connection, self._endpoint)
         except Exception as error:
-            await self._drop()
+            await self._drop(wait=self._is_encrypted)  # see `close`: there may be no other attempt
             raise faults.not_sent(error, self._endpoint.place) from error
         except BaseException:
             await self._drop()

@@ -11,6 +11,7 @@ from collections.abc import Generator, Sequence
 from typing import Any
 
 from redis import exceptions
+from redis.asyncio import SSLConnection
 
 from recovery.stores.redis.connections import (
     AsyncConnection,
@@ -144,7 +145,8 @@ async def _async_asked(sentinel: Endpoint, question: tuple[str, ...]) -> Any:  #
     except (*LOST, exceptions.RedisError) as error:
         return error
     finally:
-        await connection.disconnect(nowait=True)
+        # TLS ends with a word and an answer: see `links.AsyncLink.close`.
+        await connection.disconnect(nowait=not isinstance(connection, SSLConnection))
 
 
 def _check_primary(
