@@ -181,6 +181,11 @@ class SentinelGroup:
 
         wait_for(is_level, "replicated")
 
+    def hold_writes(self) -> None:
+        """The primary takes nothing for half a minute, so that it has nothing that its replicas have not."""
+        self.primary.client.execute_command("CLIENT", "PAUSE", 30_000, "WRITE")
+        self.await_replicated()
+
     def leave_replicas_behind(self) -> None:
         """What the primary takes from now on is lost if it dies: sentinels would mend that after a minute."""
         for sentinel in self.sentinels:
