@@ -60,7 +60,8 @@ class Place:
         str | None,
         typer.Option(
             envvar="SOCKETIO_RECOVERY_URL",
-            help="A live store: redis://, rediss://, unix://, valkey://, or embedded://PATH.",
+            help="A live store: redis://, rediss://, unix://, valkey://, redis+sentinel://HOSTS/SERVICE,"
+            " or embedded://PATH.",
         ),
     ] = None
     snapshot: Annotated[Path | None, typer.Option(help="A file that `export` wrote.")] = None

@@ -124,7 +124,7 @@ def _add_import(app: typer.Typer) -> None:
             Path, typer.Argument(metavar="FILE", help="A snapshot, or an RDB or append-only file.")
         ],
         *,
-        to: Annotated[str, typer.Option(metavar="URL", help="An empty store: redis://, unix://, valkey://.")],
+        to: Annotated[str, typer.Option(metavar="URL", help="An empty store, named as --url is.")],
         stream_name: StreamNameOption = _STREAM_NAME,
         session_key_prefix: PrefixOption = _PREFIX,
         yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,

@@ -147,7 +147,7 @@ def _kind(endpoint: Endpoint, colour: ModuleType) -> type:
         return endpoint.kind
     raise ConfigurationError(
         f"the client's connection class {endpoint.kind.__qualname__} does not derive from"
-        f" {colour.__name__}.AbstractConnection; pass a client of the server's own colour, or a URL"
+        f" {colour.__name__}.AbstractConnection; pass a client with one that does, or a URL"
     )
 
 
