@@ -18,19 +18,30 @@ from recovery.stores.redis.protocol import exchange
 
 
 class Connection:
-    """redis-py's, as far as a link uses it: sending ends as `end` says, and an answer never comes."""
+    """redis-py's, as far as a link uses it: what is sent swallows a cancellation, and an answer never comes.
 
-    def __init__(self, link: AsyncLink, *, cancelled_before: bool = False) -> None:
+    Args:
+        cancelled_before: nothing is cancelled while it sends.
+        introduces_itself: it sends while it connects, as redis-py's do.
+    """
+
+    def __init__(
+        self, link: AsyncLink, *, cancelled_before: bool = False, introduces_itself: bool = False
+    ) -> None:
         self._link = link
         self._cancelled_before = cancelled_before
+        self._introduces_itself = introduces_itself
         self.answers_awaited = 0
+        self.connected = False
         self.host, self.port = "localhost", 1
 
     async def connect(self) -> None:
-        pass
+        if self._introduces_itself:
+            await self.send_packed_command([], check_health=False)
+        self.connected = True
 
     async def disconnect(self, *, nowait: bool) -> None:
-        pass
+        self.connected = False
 
     def pack_commands(self, commands: Any) -> list[bytes]:
         return []
@@ -74,6 +85,16 @@ async def test_a_cancellation_that_is_lost_while_sending_ends_the_task_all_the_s
     assert done, "the task goes on, and waits for an answer"
     assert task.cancelled()
     assert connection.answers_awaited == 0
+
+
+async def test_a_cancellation_that_is_lost_while_connecting_ends_the_task_all_the_same() -> None:
+    """A manager that was closed right after its first emit waited 5 s for its heartbeats to end."""
+    link, connection = _link(introduces_itself=True)
+    task = asyncio.create_task(link.run([_read()]))
+    done, _ = await asyncio.wait([task], timeout=5)
+    assert done, "the task goes on, and waits for an answer"
+    assert task.cancelled()
+    assert (connection.connected, connection.answers_awaited) == (False, 0)
 
 
 async def test_a_task_that_was_cancelled_before_may_still_clear_up() -> None:

@@ -15,7 +15,7 @@ from recovery.channels import Hear
 from recovery.errors import StoreError, StoreUnavailableError
 from recovery.packing import is_list
 from recovery.stores.redis import faults
-from recovery.stores.redis.connections import AsyncConnection, async_connection
+from recovery.stores.redis.connections import AsyncConnection, async_connection, to_the_end
 from recovery.stores.redis.endpoints import Endpoint
 from recovery.stores.redis.links import AsyncLink
 from recovery.stores.redis.protocol import Call, Exchange
@@ -123,7 +123,7 @@ class RedisChannels:
         """Listen until the connection is lost."""
         connection = async_connection(self._endpoint, wait=self._silence)
         try:
-            await async_connect(connection, self._endpoint)
+            await to_the_end(async_connect(connection, self._endpoint))
             await self._ask_for(connection, list(self._wanted))
             self._connection = connection
             while not self._closed:
@@ -136,7 +136,7 @@ class RedisChannels:
     async def _ask_for(self, connection: AsyncConnection, channels: Sequence[str]) -> None:
         # One at a time: the channels of sharded PUB/SUB may be in different slots.
         packed = connection.pack_commands([(f"{self._prefix}SUBSCRIBE", channel) for channel in channels])
-        await connection.send_packed_command(packed, check_health=False)
+        await to_the_end(connection.send_packed_command(packed, check_health=False))
 
     def _take(self, reply: object) -> None:
         """Take what a listening connection brings: a kind, a channel, and a payload or a number."""

@@ -6,8 +6,9 @@ caller's client or URL says of the server (address, database, credentials, TLS) 
 talk (decoding, protocol, timeouts, retries) is ours. The caller's client is never used or changed.
 """
 
+import asyncio
 from asyncio import StreamWriter
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from types import ModuleType
 from typing import Any, Protocol
 
@@ -26,6 +27,7 @@ __all__ = [
     "async_connection",
     "can_read",
     "sync_connection",
+    "to_the_end",
 ]
 
 CONNECT_TIMEOUT = 2.0
@@ -127,6 +129,20 @@ def async_connection(endpoint: Endpoint, *, wait: float = 0.0) -> AsyncConnectio
     return made
 
 
+async def to_the_end(work: Coroutine[Any, Any, None]) -> None:
+    """Await what sends or connects, and end as a cancelled task must.
+
+    redis-py (8.1) sends through `asyncio.wait_for`, which on Python 3.11 swallows a cancellation that comes
+    just as the inner call completes (https://github.com/python/cpython/issues/86296). The task would go on, and
+    whoever cancels once and waits (`asyncio.run`, closing) would wait for ever. The test
+    ``tests/regressions/test_exit_hangs.py`` shows when this can go.
+    """
+    cancellations = _cancellations()
+    await work
+    if _cancellations() > cancellations:
+        raise asyncio.CancelledError
+
+
 async def can_read(connection: AsyncConnection) -> bool:
     """Tell whether bytes that nobody asked for, or the end of the connection, have arrived."""
     # redis-py 8.1 sees an end, but no reset; ``tests/contract/test_faults.py`` (reset while nothing was under
@@ -137,6 +153,12 @@ async def can_read(connection: AsyncConnection) -> bool:
     # redis-py 8 renamed the method, and warns about the old name.
     probe = getattr(connection, "can_read", None) or getattr(connection, "can_read_destructive", None)
     return probe is not None and bool(await probe())
+
+
+def _cancellations() -> int:
+    """How often this task was cancelled; what it did about that does not matter."""
+    task = asyncio.current_task()
+    return 0 if task is None else task.cancelling()
 
 
 def _kind(endpoint: Endpoint, colour: ModuleType) -> type:

@@ -18,7 +18,7 @@ from redis.asyncio import SSLConnection
 
 from recovery.errors import StoreError, StoreUnavailableError
 from recovery.stores.redis import faults
-from recovery.stores.redis.connections import async_connection, can_read, sync_connection
+from recovery.stores.redis.connections import async_connection, can_read, sync_connection, to_the_end
 from recovery.stores.redis.endpoints import Endpoint
 from recovery.stores.redis.protocol import Exchange, Wire, batch
 from recovery.stores.redis.scripts import ScriptName
@@ -83,7 +83,7 @@ class AsyncLink:
             return
         self._known.clear()
         try:
-            await async_connect(self._connection, self._endpoint)
+            await to_the_end(async_connect(self._connection, self._endpoint))
         except Exception as error:
             await self._drop(wait=self._is_encrypted)  # see `close`: there may be no other attempt
             raise faults.not_sent(error, self._endpoint.place) from error
@@ -120,18 +120,8 @@ class AsyncLink:
         return replies
 
     async def _send(self, requests: list[Wire]) -> None:
-        """Send requests, and end as a cancelled task must.
-
-        redis-py (8.1) sends through `asyncio.wait_for`, which on Python 3.11 swallows a cancellation that
-        comes just as the inner call completes (https://github.com/python/cpython/issues/86296). The task
-        would go on, and `asyncio.run`, which cancels once, wait for it for ever. The test
-        ``tests/regressions/test_exit_hangs.py`` shows when this can go.
-        """
-        cancellations = _cancellations()
         packed = self._connection.pack_commands(requests)
-        await self._connection.send_packed_command(packed, check_health=False)
-        if _cancellations() > cancellations:
-            raise asyncio.CancelledError
+        await to_the_end(self._connection.send_packed_command(packed, check_health=False))
 
     async def _reply(self) -> Any:  # see Replies
         try:
@@ -247,12 +237,6 @@ class Link:
     def _check_open(self) -> None:
         if self._closed:
             raise StoreUnavailableError("the store was closed", maybe_applied=False)
-
-
-def _cancellations() -> int:
-    """How often this task was cancelled; what it did about that does not matter."""
-    task = asyncio.current_task()
-    return 0 if task is None else task.cancelling()
 
 
 def _interrupted_error() -> StoreUnavailableError:
