@@ -95,8 +95,8 @@ def group(started: SentinelGroup) -> Iterator[SentinelGroup]:
 
 
 def test_the_configuration_of_the_page_is_taken(group: SentinelGroup) -> None:
-    assert group.sentinels[0].facts()["down-after-milliseconds"] == 5000
-    assert group.sentinels[0].facts()["failover-timeout"] == 10_000
+    facts = group.sentinels[0].facts()
+    assert (int(facts["down-after-milliseconds"]), int(facts["failover-timeout"])) == (5000, 10_000)
     assert group.primary.client.config_get("min-replicas-*") == {
         "min-replicas-to-write": "1",
         "min-replicas-max-lag": "5",

@@ -53,7 +53,7 @@ class Connection:
 
         def complete() -> None:
             sent.set_result(None)
-            if not self._cancelled_before:
+            if not (self._cancelled_before or task.cancelling()):
                 task.cancel()
 
         asyncio.get_running_loop().call_soon(complete)

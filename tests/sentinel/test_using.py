@@ -1,4 +1,4 @@
-"""What else uses a store, before a failover and after it: servers that ask one another, and the command line."""
+"""What else uses a store, before a failover and after it: servers that ask others, and the command line."""
 
 import asyncio
 from typing import Any

@@ -133,8 +133,8 @@ async def to_the_end(work: Coroutine[Any, Any, None]) -> None:
     """Await what sends or connects, and end as a cancelled task must.
 
     redis-py (8.1) sends through `asyncio.wait_for`, which on Python 3.11 swallows a cancellation that comes
-    just as the inner call completes (https://github.com/python/cpython/issues/86296). The task would go on, and
-    whoever cancels once and waits (`asyncio.run`, closing) would wait for ever. The test
+    just as the inner call completes (https://github.com/python/cpython/issues/86296). The task would go on,
+    and whoever cancels once and waits (`asyncio.run`, closing) would wait for ever. The test
     ``tests/regressions/test_exit_hangs.py`` shows when this can go.
     """
     cancellations = _cancellations()

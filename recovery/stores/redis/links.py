@@ -8,7 +8,6 @@
    the first call after one fails.
 """
 
-import asyncio
 import contextlib
 from collections.abc import Sequence
 from typing import Any, TypeVar
