@@ -6,7 +6,7 @@ What Redis kept reaches every client once and in order; where it lost writes, ev
 import asyncio
 import os
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -22,7 +22,7 @@ FAILOVERS = int(os.environ.get("SENTINEL_FAILOVERS", "1"))
 
 
 @asynccontextmanager
-async def traffic(world: World, *, travellers: int) -> AsyncIterator[None]:
+async def traffic(world: World, *, travellers: int) -> AsyncGenerator[None]:
     """Every server emits, and so many clients come and go, while the block runs."""
     stop = asyncio.Event()
     seed = int(os.environ.get("SENTINEL_SEED", random.randrange(2**32)))
