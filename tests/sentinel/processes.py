@@ -194,10 +194,15 @@ class SentinelGroup:
             replica.become_lonely_replica()
 
     def fail_over(self) -> RedisProcess:
-        """Have a replica become the primary although nothing is wrong; return it."""
+        """Have primary and replica change places although nothing is wrong; return the new primary.
+
+        What the old one takes in the moment between the two is lost.
+        """
         old = self.primary
         self.sentinels[0].client.execute_command("SENTINEL", "FAILOVER", SERVICE)
-        return self.await_failover(old)
+        new = self.await_failover(old)
+        old.replica_of(new)  # sentinels would see to that after ten seconds, and hang up on its clients
+        return new
 
     def close(self) -> None:
         """End all processes."""

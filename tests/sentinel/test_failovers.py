@@ -118,5 +118,6 @@ async def test_a_failover_on_demand_leaves_no_server_behind(world: World) -> Non
     assert world.group.primary is not old
     await world.have_all((await world.emit(1, 3))[-1])
     await world.verdict()
+    assert world.ledger.lost == []
     assert {outcome for client in clients for outcome in client.outcomes} == {"fresh"}
     assert not any(node.manager.counters.get("reader.gap") for node in nodes)
