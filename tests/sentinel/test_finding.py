@@ -1,5 +1,6 @@
 """How a store finds the primary: whom it asks, whom it believes, and what it says where there is none."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -18,6 +19,7 @@ from recovery.stores import endpoint_of, open_async_store, open_store
 from tests.contract.builders import append
 from tests.contract.subject import Subject, opened
 from tests.faults.redis_process import RedisProcess
+from tests.inspect.commands import run
 from tests.ports import free_port
 from tests.sentinel.fake import FakeSentinel, fake_sentinel
 
@@ -113,6 +115,13 @@ async def test_a_service_that_nobody_knows_is_a_mistake_and_no_outage(colour: st
         error = await refused(opened(url_of(one.port, two.port, rest="other"), colour))
         assert not isinstance(error, StoreUnavailableError)
         assert f"127.0.0.1:{two.port} knows no service 'other'" in str(error)
+
+
+async def test_the_command_line_says_so(sentinel: FakeSentinel) -> None:
+    sentinel.tells = None
+    answer = await asyncio.to_thread(run, "sessions", "--url", url_of(sentinel.port, rest="other"))
+    assert answer.status == 3
+    assert f"127.0.0.1:{sentinel.port} knows no service 'other'" in answer.err
 
 
 async def test_a_service_that_one_does_not_know_may_be_known_to_who_does_not_answer(colour: str) -> None:

@@ -59,10 +59,3 @@ async def _all_heard(node: Any, sids: set[str]) -> None:
         except RecoveryError:
             pass  # whoever does not listen yet does not answer
         await asyncio.sleep(0.05)
-
-
-async def test_the_command_line_says_why_there_is_no_primary(world: World) -> None:
-    url = world.group.url.replace("/main", "/other")
-    answer = await asyncio.to_thread(run, "sessions", "--url", url)
-    assert answer.status == 3
-    assert "knows no service 'other'" in answer.err
