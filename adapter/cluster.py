@@ -131,7 +131,7 @@ class Cluster:
     ) -> None:
         """Answer one server; raises like `publish`."""
         channel = private_channel(self._prefix, namespace, asking)
-        await self._channels.publish(channel, self._encode(kind, namespace, data))
+        await self._channels.publish(channel, self._encode(kind, namespace, data), counted=False)
 
     @contextmanager
     def gathered(self, request_id: str, gathering: Gathering) -> Generator[None, None, None]:

@@ -25,8 +25,12 @@ Hear = Callable[[bytes], None]
 class Channels(Protocol):
     """The channels of one server."""
 
-    async def publish(self, channel: str, payload: bytes) -> int:
-        """Send a message; return how many listeners got it, this server among them if it listens."""
+    async def publish(self, channel: str, payload: bytes, *, counted: bool = True) -> int:
+        """Send a message; return how many listeners got it, this server among them if it listens.
+
+        Args:
+            counted: whether the number matters; if not, it may be too low where counting costs something.
+        """
         ...
 
     async def subscribe(self, *channels: str) -> None:
@@ -63,7 +67,7 @@ class HasChannels(Protocol):
 class NoChannels:
     """Of a store that has none: nobody else is there."""
 
-    async def publish(self, channel: str, payload: bytes) -> int:  # noqa: ARG002  # see Channels
+    async def publish(self, channel: str, payload: bytes, *, counted: bool = True) -> int:  # noqa: ARG002  # see Channels
         """Send to nobody."""
         return 0
 

@@ -5,6 +5,7 @@ import signal
 
 import pytest
 
+from tests.clusters import cluster_url, real_cluster
 from tests.searching import load_profile
 from tests.servers import (
     redis62_server,
@@ -17,6 +18,8 @@ from tests.servers import (
 from tests.tls import redis70_tls
 
 __all__ = [
+    "cluster_url",
+    "real_cluster",
     "redis62_server",
     "redis62_url",
     "redis70_server",

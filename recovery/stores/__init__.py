@@ -12,6 +12,10 @@
 ``[,HOST[:PORT]...]/SERVICE[/DB]``                   after a failover; what stands before @ is for the primary
 ``rediss+sentinel://...``                            the same over TLS, to the sentinels, too
 ``valkey+sentinel://``, ``valkeys+sentinel://``      other spellings of these two
+``redis+cluster://[[USER:]PASSWORD@]HOST[:PORT]``    the Redis Cluster that these are nodes of; one of them
+``[,HOST[:PORT]...]``                                has to answer, and tells of the others
+``rediss+cluster://...``                             the same over TLS
+``valkey+cluster://``, ``valkeys+cluster://``        other spellings of these two
 ``embedded://``                                      a private Valkey server that ends with this process
 ``embedded://PATH``                                  the same, with its data kept in the folder PATH
 ===================================================  =================================================
@@ -36,7 +40,8 @@ __all__ = ["Client", "endpoint_of", "open_async_store", "open_store", "renewed"]
 
 _FORMS = (
     "memory://, memory://NAME, redis://HOST:PORT/DB, rediss://..., unix:///PATH, valkey://..., valkeys://...,"
-    " valkey+unix://..., redis+sentinel://HOST:PORT,HOST:PORT/SERVICE/DB, embedded:// and embedded://PATH"
+    " valkey+unix://..., redis+sentinel://HOST:PORT,HOST:PORT/SERVICE/DB,"
+    " redis+cluster://HOST:PORT,HOST:PORT, embedded:// and embedded://PATH"
 )
 
 
@@ -155,8 +160,6 @@ def endpoint_of(source: object) -> "Endpoint":
         return endpoints.endpoint_of_client(source)
     scheme = _scheme(source)
     shown = endpoints.masked(source)
-    if "cluster" in scheme:
-        raise ConfigurationError(f"this release does not support clusters yet: {shown!r}")
     if scheme not in endpoints.SCHEMES:
         raise ConfigurationError(f"unknown store URL {shown!r}; expected one of {_FORMS}")
     return endpoints.endpoint_of_url(source)

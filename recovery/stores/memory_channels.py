@@ -50,7 +50,7 @@ class MemoryChannels:
                 return True
         return False
 
-    async def publish(self, channel: str, payload: bytes) -> int:
+    async def publish(self, channel: str, payload: bytes, *, counted: bool = True) -> int:  # noqa: ARG002
         """Send a message; return how many listeners got it."""
         return self._hub.publish(channel, payload)
 

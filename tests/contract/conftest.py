@@ -9,16 +9,16 @@ import pytest_asyncio
 import redis
 
 from recovery.stores.memory import shared_state
-from tests.contract.subject import Hand, MemoryHand, RedisHand, Subject, opened
+from tests.contract.subject import Hand, MemoryHand, RedisHand, Subject, hand_of, opened
 from tests.rights import PASSWORD, documented
 from tests.sentinel.processes import SentinelGroup
 from tests.servers import SERVER_KINDS, emptied
 from tests.tls import Tls
 
 _WHOLE = bool(os.environ.get("CONTRACT_TOPOLOGIES"))
-"""Whether all tests run over TLS as a user with few rights, and behind a sentinel; else only some do."""
+"""Whether all tests run over TLS as a user with few rights, behind a sentinel, and on a cluster, or some."""
 
-_PART = {"secured": "sync", "sentinel": "async"}
+_PART = {"secured": "sync", "sentinel": "async", "cluster": "async"}
 """The colour of that part on each: the two differ in where connections come from, not in what is said."""
 
 _KINDS = ("memory", *SERVER_KINDS, *_PART)
@@ -38,11 +38,11 @@ class Place:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "everywhere: runs over TLS and behind a sentinel in each run, too")
+    config.addinivalue_line("markers", "everywhere: runs on each topology in each run")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what runs over TLS or behind a sentinel by hand only."""
+    """Leave out what runs over TLS, behind a sentinel or on a cluster by hand only."""
     if not _WHOLE:
         left_out = [item for item in items if _is_by_hand(item)]
         config.hook.pytest_deselected(items=left_out)
@@ -53,7 +53,7 @@ def _is_by_hand(item: pytest.Item) -> bool:
     params: dict[str, object] = (
         item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
     )
-    kind = params.get("place")
+    kind = params.get("place") or params.get("server_url")
     if kind not in _PART:
         return False
     return item.get_closest_marker("everywhere") is None or params.get("colour") != _PART[str(kind)]
@@ -74,6 +74,12 @@ def sentinel_place(sentinel_group: SentinelGroup) -> Iterator[Place]:
 
 
 @pytest.fixture
+def cluster_place(cluster_url: str) -> Place:
+    """An empty Redis Cluster."""
+    return Place(cluster_url, cluster_url)
+
+
+@pytest.fixture
 def secured_place(redis70_url: str, redis70_tls: Tls) -> Iterator[Place]:
     """An empty store that is reached over TLS, by a user with the rights of the page about security only."""
     with redis.Redis.from_url(redis70_url) as admin:
@@ -88,7 +94,7 @@ def colour(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(params=SERVER_KINDS)
+@pytest.fixture(params=[*SERVER_KINDS, "cluster"])
 def server_url(request: pytest.FixtureRequest) -> str:
     """An empty server of each kind."""
     return str(request.getfixturevalue(f"{request.param}_url"))
@@ -118,7 +124,7 @@ async def hand(place: Place) -> AsyncIterator[Hand]:
     if place.url.startswith("memory://"):
         made = MemoryHand(shared_state(place.url.removeprefix("memory://")))
     else:
-        made = RedisHand(place.back_door)
+        made = hand_of(place.back_door)
     yield made
     await made.close()
 
@@ -141,7 +147,7 @@ async def other_store(store_url: str, colour: str, hand: Hand) -> AsyncIterator[
 
 @pytest_asyncio.fixture
 async def server_hand(server_url: str) -> AsyncIterator[RedisHand]:
-    made = RedisHand(server_url)
+    made = hand_of(server_url)
     yield made
     await made.close()
 

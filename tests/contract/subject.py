@@ -20,7 +20,7 @@ from recovery.stores.memory import MemoryState
 from recovery.stores.redis.keys import Keys
 from tests.waiting import async_wait_until
 
-__all__ = ["KEYS", "Hand", "MemoryHand", "RedisHand", "Subject", "opened"]
+__all__ = ["KEYS", "ClusterHand", "Hand", "MemoryHand", "RedisHand", "Subject", "hand_of", "opened"]
 
 R = TypeVar("R")
 
@@ -140,7 +140,10 @@ class RedisHand:
     """Changes what lies in the server, whose clock it cannot turn."""
 
     def __init__(self, url: str) -> None:
-        self.client: Any = aredis.Redis.from_url(url)  # its types are those of both colours at once
+        self.client: Any = self._connected(url)  # its types are those of both colours at once
+
+    def _connected(self, url: str) -> Any:
+        return aredis.Redis.from_url(url)
 
     async def delete_stream(self) -> None:
         await self.client.delete(KEYS.stream)
@@ -184,6 +187,13 @@ class RedisHand:
     async def waiting_reads(self) -> int:
         return int((await self.client.info("clients"))["blocked_clients"])
 
+    async def hang_up(self) -> None:
+        """End all connections but the hand's own."""
+        await self.client.client_kill_filter(_type="normal", skipme=True)
+
+    async def count_keys(self) -> int:
+        return int(await self.client.dbsize())
+
     async def close(self) -> None:
         await self.client.aclose()
 
@@ -191,3 +201,30 @@ class RedisHand:
         left = await self.client.pttl(key)
         if left > 0:
             await self.client.pexpire(key, left - ms)  # a time that has passed deletes the key
+
+
+class ClusterHand(RedisHand):
+    """The same on a cluster: what is asked of a server is asked of all nodes with slots."""
+
+    async def waiting_reads(self) -> int:
+        return sum(int(info["blocked_clients"]) for info in await self.on_all("INFO", "clients"))
+
+    async def hang_up(self) -> None:
+        await self.on_all("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+
+    async def count_keys(self) -> int:
+        return sum(await self.on_all("DBSIZE"))
+
+    async def on_all(self, *command: str) -> list[Any]:  # its shape depends on the command
+        """Send a command to each node with slots."""
+        await self.client.initialize()
+        return [await node.execute_command(*command) for node in self.client.get_primaries()]
+
+    def _connected(self, url: str) -> Any:
+        first = url.removeprefix("redis+cluster://").partition(",")[0]
+        return aredis.RedisCluster.from_url(f"redis://{first}")
+
+
+def hand_of(url: str) -> RedisHand:
+    """The hand for a server or a cluster."""
+    return ClusterHand(url) if "+cluster://" in url else RedisHand(url)

@@ -40,7 +40,7 @@ class Listener:
         await async_wait_until(heard, what=f"{messages} in {self.heard}")
 
 
-@pytest.fixture(params=["memory", *SERVER_KINDS, "secured", "sentinel"])
+@pytest.fixture(params=["memory", *SERVER_KINDS, "secured", "sentinel", "cluster"])
 def url(request: pytest.FixtureRequest) -> str:
     """A store that has channels."""
     if request.param == "memory":

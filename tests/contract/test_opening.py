@@ -169,8 +169,10 @@ def test_a_store_of_the_other_colour_is_refused() -> None:
             r":\*\*\*@one:port.*password=\*\*\*'",
         ),
         ("redis+sentinel://one/main?sentinel_colour=blue", "colour"),
-        ("redis+cluster://:hush@host", "does not support .* yet"),
-        ("valkey+cluster://host", "does not support .* yet"),
+        ("redis+cluster://:hush@host/1", "a cluster has no database but 0"),
+        ("valkey+cluster://:hush@one,", "a host is missing"),
+        ("redis+cluster://:hush@one:port", r":\*\*\*@one:port"),
+        ("redis+cluster://one?colour=blue", "colour"),
         (None, "expected a store URL"),
         (42, "expected a store URL.* not builtins.int"),
     ],
@@ -180,12 +182,6 @@ def test_whatever_else_is_refused_with_what_to_write_instead(source: Any, messag
         with pytest.raises(ConfigurationError, match=message) as caught:
             open_it(source, **NAMES)
         assert "hush" not in str(caught.value)
-
-
-def test_a_client_of_a_cluster_is_refused() -> None:
-    client = aredis.RedisCluster(host="127.0.0.1", port=1)
-    with pytest.raises(ConfigurationError, match="clusters"):
-        open_async_store(client, **NAMES)  # type: ignore[arg-type]  # the mistake under test
 
 
 def test_a_store_in_memory_does_not_import_redis() -> None:

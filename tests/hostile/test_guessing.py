@@ -10,7 +10,8 @@ from adapter.guesses import MOST_GUESSES, Guesses
 from recovery.core.decision import Presented
 from recovery.reasons import Reason
 from recovery.records import Pid
-from recovery.stores.redis.protocol import Script, exchange
+from recovery.stores.redis.protocol import exchange
+from recovery.stores.redis.rounds import Script
 from tests.contract.builders import PID, claim
 from tests.contract.subject import KEYS
 from tests.interleavings.client import Client

@@ -16,7 +16,8 @@ from recovery.sessions import decode_session, encode_session
 from recovery.stores import open_async_store
 from recovery.stores.memory import MemoryState
 from recovery.stores.redis.keys import Keys
-from recovery.stores.redis.protocol import Call, Script, batch, exchange
+from recovery.stores.redis.protocol import exchange
+from recovery.stores.redis.rounds import Call, Script, batch
 from recovery.stores.redis.scripts import ScriptName
 from tests.hostile.poison import poison_claim
 from tests.interleavings.client import Client
@@ -259,7 +260,7 @@ async def test_no_error_of_a_redis_store_shows_the_pid(redis_url: str) -> None:
 def test_a_reply_that_nobody_can_read_is_not_shown() -> None:
     """It may hold a session, whose pid base64 does not hide."""
     value = encode_session(_session())
-    rounds = batch([exchange(_claim(), Keys("socket.io", "sio:session:"))], set())
+    rounds = batch([exchange(_claim(), Keys("socket.io", "sio:session:"))])
     next(rounds)
     with pytest.raises(StopIteration) as done:
         rounds.send([[1, 2, value, b"1-0", b"\xff", b"live", 0]])

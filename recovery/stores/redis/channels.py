@@ -1,4 +1,4 @@
-"""PUB/SUB of Redis and Valkey: one connection that listens, another that sends; see `recovery.channels`.
+"""PUB/SUB of a Redis or Valkey server: one connection listens, another sends; see `recovery.channels`.
 
 1. A connection that was lost is made again, and listens to all channels that were asked for.
 2. Silence means loss: the caller hears its own heartbeats, or else the connection is not what it seems.
@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
 from contextvars import Context
+from typing import Any
 
 from redis import exceptions
 
@@ -18,7 +19,7 @@ from recovery.stores.redis import faults
 from recovery.stores.redis.connections import AsyncConnection, async_connection, to_the_end
 from recovery.stores.redis.endpoints import Endpoint
 from recovery.stores.redis.links import AsyncLink
-from recovery.stores.redis.protocol import Call, Exchange
+from recovery.stores.redis.rounds import Call, Exchange
 from recovery.stores.redis.sentinels import async_connect
 
 __all__ = ["RedisChannels"]
@@ -31,6 +32,7 @@ _FIRST_PAUSE = 0.1
 """Seconds between two attempts to listen, while there is no connection; doubled each time."""
 
 _MESSAGES = frozenset({b"message", b"smessage"})
+# What a connection is told besides: "pong", and "sunsubscribe" when a channel's slot goes to another node.
 _CONFIRMATIONS = frozenset({b"subscribe", b"ssubscribe"})
 
 
@@ -59,8 +61,8 @@ class RedisChannels:
         self._failing: StoreError | None = None
         self._closed = False
 
-    async def publish(self, channel: str, payload: bytes) -> int:
-        """Send a message; return how many listeners got it."""
+    async def publish(self, channel: str, payload: bytes, *, counted: bool = True) -> int:  # noqa: ARG002
+        """Send a message; return how many listeners got it, which Redis tells anyway."""
         async with self._sending:
             result = (await self._sender.run([_sent(f"{self._prefix}PUBLISH", channel, payload)]))[0]
         if isinstance(result, StoreError):
@@ -88,6 +90,17 @@ class RedisChannels:
             raise StoreUnavailableError(
                 f"channels are not confirmed by {self._endpoint.place} yet", maybe_applied=True
             ) from exc
+
+    def forget(self, channel: str) -> None:
+        """Listen to a channel no more, from the next connection on."""
+        self._wanted.pop(channel, None)
+
+    async def ping(self) -> None:
+        """Make the server say something, where nobody else may."""
+        if self._connection is not None:
+            with contextlib.suppress(*faults.LOST):  # the listener notices
+                packed = self._connection.pack_commands([("PING",)])
+                await self._connection.send_packed_command(packed, check_health=False)
 
     async def close(self) -> None:
         """Stop listening, and drop both connections."""
@@ -139,8 +152,9 @@ class RedisChannels:
         await to_the_end(connection.send_packed_command(packed, check_health=False))
 
     def _take(self, reply: object) -> None:
-        """Take what a listening connection brings: a kind, a channel, and a payload or a number."""
-        kind, channel, payload = reply if is_list(reply) else (b"", b"", b"")
+        """Take what a listening connection brings: a kind, mostly a channel, and a payload or a number."""
+        said: list[Any] = list(reply) if is_list(reply) else []
+        kind, channel, payload, *_ = [*said, b"", b"", b""]
         if kind in _MESSAGES:
             self._hear(payload)
         elif kind in _CONFIRMATIONS:
@@ -148,6 +162,8 @@ class RedisChannels:
             confirmed = self._wanted.get(channel.decode())
             if confirmed is not None:
                 confirmed.set()
+        elif kind == b"sunsubscribe":
+            raise exceptions.ConnectionError("the channel has gone to another node")
 
 
 def _sent(command: str, channel: str, payload: bytes) -> Exchange[int]:

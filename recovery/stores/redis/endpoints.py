@@ -1,11 +1,12 @@
 """Where the store is, and how to get in: what a URL or the caller's client says of that.
 
 Nothing is connected here, and the caller's client is never used or changed. A store on Redis Sentinel has
-an endpoint without an address: `recovery.stores.redis.sentinels` finds the primary whenever it connects.
+an endpoint without an address: `recovery.stores.redis.sentinels` finds the primary whenever it connects. One
+on Redis Cluster has one that names some nodes: `recovery.stores.redis.cluster_links` makes one for each.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import unquote
@@ -14,7 +15,17 @@ from redis import connection as sync_connections
 
 from recovery.errors import ConfigurationError
 
-__all__ = ["SCHEMES", "Address", "Endpoint", "Sentinels", "endpoint_of_client", "endpoint_of_url", "masked"]
+__all__ = [
+    "SCHEMES",
+    "Address",
+    "Cluster",
+    "Endpoint",
+    "Node",
+    "Sentinels",
+    "endpoint_of_client",
+    "endpoint_of_url",
+    "masked",
+]
 
 SENTINEL_PORT = 26_379
 """Where a sentinel listens if nothing else is said."""
@@ -33,13 +44,20 @@ _SENTINEL_SCHEMES = {
     "valkey+sentinel": "redis",
     "valkeys+sentinel": "rediss",
 }
-SCHEMES = frozenset(_SCHEMES) | frozenset(_SENTINEL_SCHEMES)
-"""What a URL of a server, or of sentinels, may begin with."""
+_CLUSTER_SCHEMES = {
+    "redis+cluster": "redis",
+    "rediss+cluster": "rediss",
+    "valkey+cluster": "redis",
+    "valkeys+cluster": "rediss",
+}
+SCHEMES = frozenset(_SCHEMES) | frozenset(_SENTINEL_SCHEMES) | frozenset(_CLUSTER_SCHEMES)
+"""What a URL of a server, of sentinels, or of nodes of a cluster may begin with."""
 
 _FOR_SENTINELS = "sentinel_"
 """What an option of a URL begins with that is for connections to sentinels."""
 
 _SENTINEL_FORM = "redis+sentinel://[[USER:]PASSWORD@]HOST[:PORT][,HOST[:PORT]...]/SERVICE[/DB]"
+_CLUSTER_FORM = "redis+cluster://[[USER:]PASSWORD@]HOST[:PORT][,HOST[:PORT]...]"
 _SECRETS = re.compile(r"(?<=[?&])((?:sentinel_)?(?:password|ssl_password)=)[^&#]*")
 
 # Of a pool's connection_kwargs: what says how to talk, which is ours to decide, and what ties a
@@ -83,6 +101,17 @@ _NOT_COPIED = frozenset(
     }
 )
 
+_OF_CLUSTER_CLIENTS = frozenset(
+    {
+        "client_name",
+        "credential_provider",
+        "password",
+        "socket_keepalive",
+        "socket_keepalive_options",
+        "username",
+    }
+)
+"""What is copied of a cluster client's options, besides those for TLS. The rest is about how it routes."""
 
 _SYNC_ONLY = ("ssl_validate_ocsp", "ssl_validate_ocsp_stapled")
 """Off by default, and unknown to asyncio connections: left out where off, refused there where on."""
@@ -111,6 +140,30 @@ class Sentinels:
     primary: Address | None = None
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Node:
+    """Where a node of a Redis Cluster listens."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Who knows the nodes of a Redis Cluster.
+
+    Attributes:
+        nodes: some of them, one of which at least has to answer.
+        remap: where what calls itself so is to be found, if that is somewhere else.
+    """
+
+    nodes: tuple[Node, ...]
+    remap: Callable[[Address], Address] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """Where the server is, and how to get in.
@@ -120,28 +173,41 @@ class Endpoint:
         options: as a connection of redis-py takes them, None left out. Credentials: never shown.
         kind: what to make, one of redis-py's stock connections or a class of the caller's own.
         sentinels: whom to ask for host and port, if those are not among the options.
+        cluster: whom to ask for the nodes, if it is a Redis Cluster.
     """
 
     place: str
     options: Mapping[str, Any] = field(repr=False)  # redis-py's options have no common type
     kind: str | type
     sentinels: Sentinels | None = None
+    cluster: Cluster | None = None
+
+    def at(self, node: Node) -> "Endpoint":
+        """The same way in, to one node of the cluster."""
+        host, port = node.host, node.port
+        if self.cluster is not None and self.cluster.remap is not None:
+            host, port = self.cluster.remap((host, port))
+        return Endpoint(str(node), {**self.options, "host": host, "port": port}, self.kind)
 
 
 def endpoint_of_url(url: str) -> Endpoint:
-    """Read a URL: of redis-py's forms, with Valkey's spelling of the scheme, or one that names sentinels.
+    """Read a URL: of redis-py's forms, or with Valkey's spelling, or one that names sentinels or nodes.
 
     Raises:
         ConfigurationError: it cannot be read.
 
     >>> endpoint_of_url("redis+sentinel://one,two:26380/main").place
     'main (sentinels one:26379, two:26380)'
+    >>> endpoint_of_url("redis+cluster://one,two:6380").place
+    'the cluster of one:6379, two:6380'
     """
     scheme, _, rest = url.partition("://")
     scheme = scheme.lower()
     try:
         if scheme in _SENTINEL_SCHEMES:
             return _of_sentinel_url(_SENTINEL_SCHEMES[scheme], rest)
+        if scheme in _CLUSTER_SCHEMES:
+            return _of_cluster_url(_CLUSTER_SCHEMES[scheme], rest)
         return _of_plain_url(f"{_SCHEMES.get(scheme, scheme)}://{rest}")
     except ValueError as error:
         raise ConfigurationError(f"cannot read the store URL {masked(url)!r}: {error}") from error
@@ -151,12 +217,12 @@ def endpoint_of_client(client: object) -> Endpoint:
     """Read where a client of redis-py or valkey-py, of either colour, would connect to.
 
     Raises:
-        ConfigurationError: it is no such client, one of a cluster, or one that reads from replicas.
+        ConfigurationError: it is no such client, or one that reads from replicas.
     """
     kind = f"{type(client).__module__}.{type(client).__qualname__}"
     pool: Any = getattr(client, "connection_pool", None)  # of two libraries and two colours
-    if "Cluster" in type(client).__name__:
-        raise ConfigurationError(f"this release does not support clusters yet (got {kind})")
+    if hasattr(client, "nodes_manager"):
+        return _of_cluster_client(client)
     if hasattr(client, "master_for"):
         raise ConfigurationError(
             f"expected a client that {kind}.master_for(SERVICE) makes, not {kind} itself"
@@ -235,6 +301,41 @@ def _of_sentinel_pool(endpoint: Endpoint, pool: Any) -> Endpoint:  # of two libr
     # The last is of redis-py alone, and has no public name.
     host = getattr(manager, "_force_master_ip", None)
     return _found_by(Sentinels(pool.service_name, sentinels, manager.min_other_sentinels, host), endpoint)
+
+
+def _of_cluster_url(scheme: str, rest: str) -> Endpoint:
+    """Read what stands behind the scheme; raises `ValueError`."""
+    address, mark, query = rest.partition("?")
+    address, _, database = address.partition("/")
+    credentials, at, hosts = address.rpartition("@")
+    if database.strip("/") not in {"", "0"}:
+        raise ValueError(f"a cluster has no database but 0; expected {_CLUSTER_FORM}")
+    if not all(hosts.split(",")):
+        raise ValueError(f"a host is missing; expected {_CLUSTER_FORM}")
+    each = [_of_plain_url(f"{scheme}://{credentials}{at}{host}{mark}{query}") for host in hosts.split(",")]
+    return _of_nodes(each[0], [Node(one.options["host"], one.options.get("port", 6379)) for one in each])
+
+
+def _of_cluster_client(client: Any) -> Endpoint:  # of two libraries and two colours
+    manager = client.nodes_manager
+    # Asyncio clients have their options in an attribute of their own, and the class among them.
+    options: Mapping[str, Any] = getattr(client, "connection_kwargs", None) or manager.connection_kwargs
+    made_of = options.get("connection_class") or sync_connections.Connection
+    if options.get("ssl"):
+        made_of = sync_connections.SSLConnection
+    wanted = {
+        name: options[name] for name in options if name in _OF_CLUSTER_CLIENTS or name.startswith("ssl_")
+    }
+    nodes = [Node(node.host, int(node.port)) for node in manager.startup_nodes.values()]
+    return _of_nodes(_endpoint(made_of, wanted), nodes, getattr(manager, "address_remap", None))
+
+
+def _of_nodes(
+    endpoint: Endpoint, nodes: Sequence[Node], remap: Callable[[Address], Address] | None = None
+) -> Endpoint:
+    options = {name: value for name, value in endpoint.options.items() if name not in {"host", "port", "db"}}
+    place = f"the cluster of {', '.join(map(str, nodes))}"
+    return replace(endpoint, place=place, options=options, cluster=Cluster(tuple(nodes), remap))
 
 
 def _found_by(sentinels: Sentinels, primary: Endpoint) -> Endpoint:

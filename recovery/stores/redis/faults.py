@@ -5,7 +5,7 @@ import re
 from redis import exceptions
 
 from recovery.errors import StoreError, StoreUnavailableError
-from recovery.stores.redis.protocol import ServerError
+from recovery.stores.redis.rounds import ServerError
 
 __all__ = ["LOST", "answered", "is_demoted", "not_sent", "sent"]
 
@@ -23,6 +23,9 @@ _DEMOTED = re.compile(r"(?:^|-)(?:READONLY|MASTERDOWN)\b")
 _NOT_ALLOWED = re.compile(r"NOPERM|ACL failure|user executing the script")
 """How servers say that a user may not do something: to a command, or within a script (by version)."""
 
+_CLUSTER_ONLY = frozenset({"MOVED", "ASK", "CROSSSLOT"})
+"""What only a node of a cluster says; a link to a cluster follows the first two."""
+
 _NEEDED = "docs/explanation/security.md has the ACL that it needs"
 
 # redis-py cuts the code off the message of those errors that have a class of their own.
@@ -31,6 +34,12 @@ _CODES: dict[type[exceptions.ResponseError], str] = {
     exceptions.NoScriptError: "NOSCRIPT",
     exceptions.OutOfMemoryError: "OOM",
     exceptions.ReadOnlyError: "READONLY",
+    exceptions.MovedError: "MOVED",  # before its base, AskError
+    exceptions.AskError: "ASK",
+    exceptions.TryAgainError: "TRYAGAIN",
+    exceptions.MasterDownError: "MASTERDOWN",  # before its base
+    exceptions.ClusterDownError: "CLUSTERDOWN",
+    exceptions.ClusterCrossSlotError: "CROSSSLOT",
 }
 
 
@@ -41,6 +50,8 @@ def answered(error: exceptions.RedisError) -> StoreError:
         return StoreUnavailableError(f"the store cannot do it now: {message}", maybe_applied=False)
     if _NOT_ALLOWED.search(message):
         return ServerError(f"the store's user lacks a right: {message} ({_NEEDED})")
+    if message.partition(" ")[0] in _CLUSTER_ONLY:
+        return ServerError(f"{message} (this server is a node of a Redis Cluster: use redis+cluster://)")
     return ServerError(message)
 
 

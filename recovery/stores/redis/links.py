@@ -9,7 +9,7 @@
 """
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from redis import exceptions
@@ -19,16 +19,48 @@ from recovery.errors import StoreError, StoreUnavailableError
 from recovery.stores.redis import faults
 from recovery.stores.redis.connections import async_connection, can_read, sync_connection, to_the_end
 from recovery.stores.redis.endpoints import Endpoint
-from recovery.stores.redis.protocol import Exchange, Wire, batch
+from recovery.stores.redis.rounds import Exchange, Request, Wire, batch, wire_of
 from recovery.stores.redis.scripts import ScriptName
 from recovery.stores.redis.sentinels import async_connect, connect, leads_astray
 
-__all__ = ["AsyncLink", "Link"]
+__all__ = ["AsyncLink", "Link", "Replies", "interrupted_error", "run_rounds", "run_rounds_in_thread"]
 
 R = TypeVar("R")
 
 # What a round returns: replies of redis-py's parser, whose shapes only `protocol` knows.
 Replies = list[Any]
+
+
+async def run_rounds(
+    exchanges: Sequence[Exchange[R]], send: Callable[[list[Request]], Awaitable[Replies]]
+) -> list[R | StoreError]:
+    """Run exchanges together; what failed has its error in its place.
+
+    Args:
+        send: sends requests, and returns as many replies, or the errors in their places.
+    """
+    rounds = batch(exchanges)
+    try:
+        requests = next(rounds)
+        while True:
+            requests = rounds.send(await send(requests))
+    except StopIteration as done:
+        results: list[R | StoreError] = done.value
+        return results
+
+
+def run_rounds_in_thread(
+    exchanges: Sequence[Exchange[R]], send: Callable[[list[Request]], Replies]
+) -> list[R | StoreError]:
+    """Run exchanges together; see `run_rounds`."""
+    rounds = batch(exchanges)
+    try:
+        requests = next(rounds)
+        while True:
+            requests = rounds.send(send(requests))
+    except StopIteration as done:
+        results: list[R | StoreError] = done.value
+        return results
 
 
 class AsyncLink:
@@ -50,18 +82,19 @@ class AsyncLink:
 
     async def run(self, exchanges: Sequence[Exchange[R]]) -> list[R | StoreError]:
         """Run exchanges together; what failed has its error in its place."""
+        return await run_rounds(exchanges, self.send)
+
+    async def send(self, requests: Sequence[Request], *, asking: bool = False) -> Replies:
+        """Send requests together; what has no reply has its error in its place.
+
+        Args:
+            asking: the server is a node that is getting their slot; see `recovery.stores.redis.routing`.
+        """
         try:
             await self._connect()
         except StoreError as error:
-            return [error for _ in exchanges]
-        rounds = batch(exchanges, self._known)
-        try:
-            requests = next(rounds)
-            while True:
-                requests = rounds.send(await self._round(requests))
-        except StopIteration as done:
-            results: list[R | StoreError] = done.value
-            return results
+            return [error for _ in requests]
+        return await self._round(requests, asking=asking)
 
     async def close(self) -> None:
         """Drop the connection, at once, and make no other; a call under way ends with an error.
@@ -77,7 +110,7 @@ class AsyncLink:
         if self._connected and await self._is_stale():
             await self._drop()
             if self._reads:
-                raise _interrupted_error()
+                raise interrupted_error()
         if self._connected:
             return
         self._known.clear()
@@ -103,11 +136,13 @@ class AsyncLink:
         except faults.LOST:
             return True
 
-    async def _round(self, requests: list[Wire]) -> Replies:
+    async def _round(self, requests: Sequence[Request], *, asking: bool) -> Replies:
         replies: Replies = []
         try:
-            await self._send(requests)
+            await self._send(_wires(requests, self._known, asking=asking))
             while len(replies) < len(requests):
+                if asking:
+                    await self._reply()
                 replies.append(await self._reply())
         except faults.LOST as error:
             await self._drop()
@@ -118,8 +153,8 @@ class AsyncLink:
             raise
         return replies
 
-    async def _send(self, requests: list[Wire]) -> None:
-        packed = self._connection.pack_commands(requests)
+    async def _send(self, wires: list[Wire]) -> None:
+        packed = self._connection.pack_commands(wires)
         await to_the_end(self._connection.send_packed_command(packed, check_health=False))
 
     async def _reply(self) -> Any:  # see Replies
@@ -153,18 +188,19 @@ class Link:
 
     def run(self, exchanges: Sequence[Exchange[R]]) -> list[R | StoreError]:
         """Run exchanges together; what failed has its error in its place."""
+        return run_rounds_in_thread(exchanges, self.send)
+
+    def send(self, requests: Sequence[Request], *, asking: bool = False) -> Replies:
+        """Send requests together; see `AsyncLink.send`."""
         try:
             self._connect()
         except StoreError as error:
-            return [error for _ in exchanges]
-        rounds = batch(exchanges, self._known)
-        try:
-            requests = next(rounds)
-            while True:
-                requests = rounds.send(self._round(requests))
-        except StopIteration as done:
-            results: list[R | StoreError] = done.value
-            return results
+            return [error for _ in requests]
+        return self._round(requests, asking=asking)
+
+    def each(self) -> "list[Link]":
+        """A link to each server that has keys: this one; see `recovery.stores.redis.cluster_links`."""
+        return [self]
 
     def close(self) -> None:
         """Drop the connection, at once, and make no other; a call under way ends with an error."""
@@ -176,7 +212,7 @@ class Link:
         if self._connected and self._is_stale():
             self._drop()
             if self._reads:
-                raise _interrupted_error()
+                raise interrupted_error()
         if self._connected:
             return
         self._known.clear()
@@ -202,12 +238,14 @@ class Link:
         except faults.LOST:
             return True
 
-    def _round(self, requests: list[Wire]) -> Replies:
+    def _round(self, requests: Sequence[Request], *, asking: bool) -> Replies:
         replies: Replies = []
         try:
-            packed = self._connection.pack_commands(requests)
+            packed = self._connection.pack_commands(_wires(requests, self._known, asking=asking))
             self._connection.send_packed_command(packed, check_health=False)
             while len(replies) < len(requests):
+                if asking:
+                    self._reply()
                 replies.append(self._reply())
         except Exception as error:
             self._drop()
@@ -238,7 +276,13 @@ class Link:
             raise StoreUnavailableError("the store was closed", maybe_applied=False)
 
 
-def _interrupted_error() -> StoreUnavailableError:
+def _wires(requests: Sequence[Request], known: set[ScriptName], *, asking: bool) -> list[Wire]:
+    wires = [wire_of(request, known) for request in requests]
+    return [each for wire in wires for each in (("ASKING",), wire)] if asking else wires
+
+
+def interrupted_error() -> StoreUnavailableError:
+    """What a reader is told when it may have missed something; see law 4."""
     return StoreUnavailableError("the store hung up while nothing was under way", maybe_applied=False)
 
 

@@ -1,20 +1,10 @@
 """What each command says to Redis, and what the answer means: once, for both colours.
 
-A command becomes an `Exchange`, a generator that yields one low-level request at a time and is sent
-its reply; it returns the command's reply. `batch` runs many exchanges in lock step and yields *rounds*:
-the requests that may travel together in one pipeline. The drivers in `store` only move rounds over
-a connection.
-
-1. A reply is what redis-py's RESP2 parser returns with ``decode_responses=False``, or the error that
-   stands in its place.
-2. Requests of a round are sent in the order of their commands, and so carried out in it.
-3. A script travels whole (EVAL) the first time on a connection, by its hash (EVALSHA) afterwards, and
-   whole again if Redis has forgotten it meanwhile (SCRIPT FLUSH). Only in this last case a command of
-   a round may be carried out after a later one that uses another script.
+How it travels is the matter of `recovery.stores.redis.rounds` and of the links. What one script touches
+is in one slot of a cluster (`recovery.stores.redis.keys`).
 """
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar, cast
 
 from recovery.adoption import FindSession, FoundSession
@@ -40,40 +30,12 @@ from recovery.offsets import parse_offset
 from recovery.reasons import Reason
 from recovery.records import Entry, Epoch, HolderState, Pid, ServerId, StreamState
 from recovery.stores.redis.keys import Keys
-from recovery.stores.redis.scripts import SCRIPTS, ScriptName
+from recovery.stores.redis.rounds import Argument, Call, Exchange, Request, Script, ServerError
+from recovery.stores.redis.scripts import ScriptName
 
-__all__ = ["Argument", "Call", "Exchange", "Round", "Script", "ServerError", "Wire", "batch", "exchange"]
-
-Argument = str | bytes | int
-Wire = tuple[Argument, ...]
-"""One command as it is packed into the Redis protocol."""
+__all__ = ["exchange"]
 
 R = TypeVar("R")
-
-# A reply's shape depends on the request, which no type of a generator can say: hence Any. The
-# functions that interpret replies are the only ones that see it.
-Exchange = Generator["Call | Script", Any, R]
-Round = Generator[list[Wire], list[Any], R]
-
-
-class ServerError(StoreError):
-    """Redis answered with an error; the message begins with its code, like ``WRONGTYPE``."""
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A plain command, like ``Call("XLEN", "socket.io")``."""
-
-    args: Wire = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Script:
-    """A script with its keys and arguments."""
-
-    name: ScriptName
-    keys: tuple[str, ...] = field(repr=False)  # a session's key is its pid
-    args: Wire = field(repr=False)
 
 
 def exchange(command: Command[R], keys: Keys, *, most_wait_ms: int = 0) -> Exchange[R]:
@@ -89,65 +51,6 @@ def exchange(command: Command[R], keys: Keys, *, most_wait_ms: int = 0) -> Excha
     # Each branch of _exchange returns the R that the command's class declares, which no type of a
     # match statement can say.
     return cast(Exchange[R], _exchange(command, keys, most_wait_ms))
-
-
-def batch(exchanges: Sequence[Exchange[R]], known: set[ScriptName]) -> Round[list[R | StoreError]]:
-    """Run exchanges side by side, in order, in as few rounds as possible.
-
-    Args:
-        known: scripts that were sent on this connection before; those of this batch are added. A new
-            connection needs a new set.
-
-    Yields:
-        The requests of one round. Send back as many replies, with the exception in place of the reply
-        of a request that failed.
-    """
-    results: dict[int, R | StoreError] = {}
-    pending: dict[int, Call | Script] = {}
-    for index, each in enumerate(exchanges):
-        _advance(each, None, index, pending, results)
-    whole: set[int] = set()  # those whose script must travel whole again
-    while pending:
-        sent = tuple(pending.items())
-        replies = yield [_encode(request, known, whole=index in whole) for index, request in sent]
-        whole.clear()
-        for (index, _), reply in zip(sent, replies, strict=True):
-            if isinstance(reply, ServerError) and str(reply).startswith("NOSCRIPT"):
-                whole.add(index)
-                continue
-            del pending[index]
-            _advance(exchanges[index], reply, index, pending, results)
-    return [results[index] for index in range(len(exchanges))]
-
-
-def _advance(
-    each: Exchange[R],
-    reply: object,
-    index: int,
-    pending: dict[int, Call | Script],
-    results: dict[int, R | StoreError],
-) -> None:
-    """Give one exchange its reply, and note its next request or its result."""
-    try:
-        pending[index] = each.throw(reply) if isinstance(reply, StoreError) else each.send(reply)
-    except StopIteration as done:
-        results[index] = done.value
-    except StoreError as error:
-        results[index] = error
-    except (ValueError, TypeError, AttributeError, IndexError) as error:
-        # One key that somebody tampered with must not take the other commands of the round along.
-        # The reply itself stays out of the message: it may hold a session, and with it a pid.
-        results[index] = StoreError(f"cannot read the store's reply: {type(error).__name__}")
-
-
-def _encode(request: Call | Script, known: set[ScriptName], *, whole: bool) -> Wire:
-    if isinstance(request, Call):
-        return request.args
-    script = SCRIPTS[request.name]
-    if whole or request.name not in known:
-        known.add(request.name)
-        return ("EVAL", script.text, len(request.keys), *request.keys, *request.args)
-    return ("EVALSHA", script.sha, len(request.keys), *request.keys, *request.args)
 
 
 def _exchange(command: object, keys: Keys, most_wait_ms: int) -> Exchange[object]:
@@ -230,7 +133,7 @@ def _append(command: Append, keys: Keys) -> Exchange[Appended]:
 
 
 def _read(command: Read, keys: Keys, wait_ms: int) -> Exchange[tuple[Entry, ...]]:
-    block: Wire = ("BLOCK", wait_ms) if wait_ms > 0 else ()  # BLOCK 0 would wait for ever
+    block: tuple[Argument, ...] = ("BLOCK", wait_ms) if wait_ms > 0 else ()  # BLOCK 0 would wait for ever
     call = Call(("XREAD", "COUNT", command.count, *block, "STREAMS", keys.stream, str(command.after)))
     reply = yield from _asked(call, {keys.stream: "stream"})
     return tuple(_entries(reply[0][1])) if reply else ()
@@ -308,7 +211,7 @@ def _save(command: SaveSession, keys: Keys) -> Exchange[Saved | Overtaken]:
 
 
 def _note(command: NoteDeadline, keys: Keys) -> Exchange[None]:
-    request: Call | Script
+    request: Request
     if command.in_ms is None:
         request = Call(("ZREM", keys.deadlines, command.pid))
     else:
@@ -354,7 +257,7 @@ def _bury(command: BurySession, keys: Keys) -> Exchange[bool]:
     return bool(buried)
 
 
-def _asked(request: Call | Script, expected: Mapping[str, str], pid: str = "") -> Exchange[Any]:
+def _asked(request: Request, expected: Mapping[str, str], pid: str = "") -> Exchange[Any]:
     """Make a request; where a key holds something else than `expected`, say which: Redis does not.
 
     A pid is a secret, so no message shows it whole.

@@ -1,8 +1,8 @@
 """The Redis stores, one of either colour.
 
-Both keep two connections. Commands of concurrent callers travel together on the first: while one
-round is under way, what arrives meanwhile forms the next, so that a burst of claims costs a few
-round trips. A `Read` that waits has the second one to itself.
+Both keep two connections (to each node that is needed, in a cluster). Commands of concurrent callers travel
+together on the first: while one round is under way, what arrives meanwhile forms the next, so that a burst of
+claims costs a few round trips. A `Read` that waits has the second one to itself.
 
 Law: a `Read` waits at most `MAX_WAIT` seconds, so that a dead connection is noticed.
 """
@@ -13,13 +13,14 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar, cast
 
-from recovery.channels import Hear
+from recovery.channels import Channels, Hear
 from recovery.commands import Command, Read
 from recovery.errors import StoreError, StoreUnavailableError
 from recovery.stores.redis.channels import RedisChannels
+from recovery.stores.redis.cluster_channels import ClusterChannels
+from recovery.stores.redis.cluster_links import async_link_to, link_to, slots_of
 from recovery.stores.redis.endpoints import Endpoint
 from recovery.stores.redis.keys import Keys
-from recovery.stores.redis.links import AsyncLink, Link
 from recovery.stores.redis.protocol import exchange
 
 __all__ = ["MAX_WAIT", "AsyncRedisStore", "RedisStore"]
@@ -47,8 +48,9 @@ class AsyncRedisStore:
     ) -> None:
         self._endpoint = endpoint
         self._keys = keys
-        self._link = AsyncLink(endpoint)
-        self._reading_link = AsyncLink(endpoint, wait=MAX_WAIT)
+        self._slots = slots_of(endpoint, keys)
+        self._link = async_link_to(endpoint, self._slots)
+        self._reading_link = async_link_to(endpoint, self._slots, wait=MAX_WAIT)
         self._reading = asyncio.Lock()
         self._jobs: deque[_AsyncJob] = deque()
         self._runner: asyncio.Task[None] | None = None
@@ -77,9 +79,13 @@ class AsyncRedisStore:
 
     def open_channels(
         self, hear: Hear, *, sharded: bool, silence: float, failed: Callable[[StoreError], None]
-    ) -> RedisChannels:
+    ) -> Channels:
         """Open channels on the same server; see `recovery.channels.HasChannels`. Close them yourself."""
-        return RedisChannels(self._endpoint, hear, sharded=sharded, silence=silence, failed=failed)
+        if self._slots is None:
+            return RedisChannels(self._endpoint, hear, sharded=sharded, silence=silence, failed=failed)
+        return ClusterChannels(
+            self._endpoint, self._slots, hear, sharded=sharded, silence=silence, failed=failed
+        )
 
     async def close(self) -> None:
         """Close the connections; whatever is under way ends with `StoreUnavailableError`."""
@@ -136,8 +142,9 @@ class RedisStore:
 
     def __init__(self, endpoint: Endpoint, keys: Keys, *, on_close: Callable[[], None] | None = None) -> None:
         self._keys = keys
-        self._link = Link(endpoint)
-        self._reading_link = Link(endpoint, wait=MAX_WAIT)
+        slots = slots_of(endpoint, keys)
+        self._link = link_to(endpoint, slots)
+        self._reading_link = link_to(endpoint, slots, wait=MAX_WAIT)
         self._reading = threading.Lock()
         self._turn = threading.Lock()
         self._jobs: deque[_Job] = deque()
