@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from recovery.commands import GetStream
 from recovery.errors import ConfigurationError
 from recovery.stores import endpoint_of, open_store
+from recovery.stores.redis.cluster_links import link_to, slots_of
 from recovery.stores.redis.keys import Keys
-from recovery.stores.redis.links import Link
-from recovery.stores.redis.protocol import Call, Exchange
+from recovery.stores.redis.rounds import Call, Exchange
 
 __all__ = ["SharedStore", "shared_store"]
 
@@ -73,7 +73,8 @@ def _see_that_it_answers(store: SharedStore) -> None:
 def _clean_up(store: SharedStore) -> None:
     """Delete the keys without an expiry, as far as the store still answers; the others expire."""
     keys = Keys(store.stream_name, store.session_key_prefix)
-    link = Link(endpoint_of(store.url))
+    endpoint = endpoint_of(store.url)
+    link = link_to(endpoint, slots_of(endpoint, keys))
     link.run(
         [_delete(key) for key in (keys.stream, keys.epoch)]
     )  # one by one: in a cluster they may live apart

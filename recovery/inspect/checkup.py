@@ -8,10 +8,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from recovery.errors import StoreError
+from recovery.inspect.cluster_check import check_cluster
 from recovery.inspect.decoding import decode_stored
+from recovery.inspect.findings import Finding, Level
 from recovery.inspect.listing import Timing
 from recovery.inspect.records import Session, SessionState
 from recovery.inspect.server_source import ServerSource
@@ -24,38 +25,11 @@ __all__ = ["Finding", "Level", "check_up"]
 
 _OLDEST = {"valkey": (7, 2), "redis": (6, 2)}
 _SKEW_MS = 5_000
+_GRAVITY = {Level.SKIP: 0, Level.OK: 1, Level.WARN: 2, Level.FAIL: 3}
 _FULL = 0.9  # of maxmemory
 _FILLING = 0.75
 _DEAD_AFTER = 3  # checkpoints without a word
 _TOLERANCE_MS = 2_000  # between two servers' windows, as their sessions show them
-
-
-class Level(StrEnum):
-    """How bad it is."""
-
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-    SKIP = "skip"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What a check found.
-
-    >>> Finding("memory", Level.FAIL, "9 of 10 bytes are used", "give it memory").level.value
-    'fail'
-
-    Attributes:
-        check: its name.
-        said: what was found.
-        todo: what to do, "" for nothing.
-    """
-
-    check: str
-    level: Level
-    said: str
-    todo: str = ""
 
 
 @dataclass(slots=True)
@@ -95,9 +69,7 @@ def check_up(
     """
     timing = timing or Timing()
     now_ms = source.now_ms() if now_ms is None else now_ms
-    facts = source.facts()
-    for name, check in _OF_THE_SERVER.items():
-        yield check(name, facts) if facts else Finding(name, Level.SKIP, "only a server can tell")
+    yield from _servers_of_the_store(source, keys)
     yield _clock("clock", source)
     yield _rights("rights", source, keys, user)
     traffic = measure_traffic(source, timing, now_ms=now_ms)
@@ -113,6 +85,18 @@ def check_up(
 # ---------------------------------------------------------------------- the store
 
 
+def _servers_of_the_store(source: Source, keys: Keys) -> Iterator[Finding]:
+    server = source if isinstance(source, ServerSource) else None
+    servers = [source.facts()] if server is None else server.facts_of_each()
+    for name, check in _OF_THE_SERVER.items():
+        if not any(servers):
+            yield Finding(name, Level.SKIP, "only a server can tell")
+        elif server is not None and server.is_cluster and check is _topology:
+            yield check_cluster(name, server, keys)
+        else:
+            yield max((check(name, facts) for facts in servers), key=lambda found: _GRAVITY[found.level])
+
+
 def _version(check: str, facts: Mapping[str, str]) -> Finding:
     product = "valkey" if "valkey_version" in facts else "redis"
     version = facts.get(f"{product}_version", "0")
@@ -125,7 +109,7 @@ def _version(check: str, facts: Mapping[str, str]) -> Finding:
 
 def _topology(check: str, facts: Mapping[str, str]) -> Finding:
     if facts.get("cluster_enabled") == "1":
-        return Finding(check, Level.FAIL, "a node of a cluster", "this release needs a single server")
+        return Finding(check, Level.FAIL, "a node of a cluster", "use redis+cluster:// in place of redis://")
     role = facts.get("role", "unknown")
     if role != "master":
         return Finding(

@@ -19,10 +19,11 @@ from recovery.inspect.snapshots import Written
 from recovery.inspect.sources import Source, entries_between
 from recovery.records import Entry
 from recovery.stores import endpoint_of
+from recovery.stores.redis.cluster_links import link_to, slots_of
 from recovery.stores.redis.endpoints import Endpoint
 from recovery.stores.redis.keys import Keys
 from recovery.stores.redis.links import Link
-from recovery.stores.redis.protocol import Argument, Call, Exchange, Wire
+from recovery.stores.redis.rounds import Argument, Call, Exchange, Wire
 
 __all__ = ["import_into"]
 
@@ -55,22 +56,26 @@ def import_into(url: str, keys: Keys, source: Source) -> Written:
 
 class _Target:
     def __init__(self, endpoint: Endpoint, keys: Keys) -> None:
-        self._link = Link(endpoint)
+        self._link = link_to(endpoint, slots_of(endpoint, keys))
         self._keys = keys
 
     def check_empty(self) -> None:
         found = self._ask([("EXISTS", self._keys.stream), ("EXISTS", self._keys.epoch)])
-        cursor = b"0"
-        while not any(found):
-            pattern = f"*{self._keys.session_key_prefix}*"
-            cursor, found = self._ask([("SCAN", cursor, "MATCH", pattern, "COUNT", 1000)])[0]
-            if cursor == b"0":
-                break
-        if any(found):
+        if any(found) or any(self._has_sessions(server) for server in self._link.each()):
             raise ConfigurationError(
                 f"the store has a stream or sessions of these names ({self._keys.stream},"
                 f" {self._keys.session_key_prefix}...) already; import into an empty one, or use other names"
             )
+
+    def _has_sessions(self, server: Link) -> bool:
+        cursor = b"0"
+        found: list[bytes] = []
+        while not found:
+            pattern = f"*{self._keys.session_key_prefix}*"
+            cursor, found = self._ask([("SCAN", cursor, "MATCH", pattern, "COUNT", 1000)], server)[0]
+            if cursor == b"0":
+                break
+        return bool(found)
 
     def write(self, source: Source) -> Written:
         state = source.stream()
@@ -108,8 +113,10 @@ class _Target:
             yield ("HSET", self._keys.claim(stored.pid), *fields)
             yield ("PEXPIRE", self._keys.claim(stored.pid), claim_for)
 
-    def _ask(self, commands: list[Wire]) -> list[Any]:  # their shapes depend on the commands
-        replies = self._link.run([_call(command) for command in commands])
+    def _ask(
+        self, commands: list[Wire], link: Link | None = None
+    ) -> list[Any]:  # their shapes depend on them
+        replies = (link or self._link).run([_call(command) for command in commands])
         for reply in replies:
             if isinstance(reply, StoreError):
                 raise reply

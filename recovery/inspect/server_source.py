@@ -4,7 +4,9 @@
    ranges of bounded length, values of bounded size. ``docs/explanation/security.md`` has the least rights.
 2. Answers are not taken at one moment: a session may change between two commands. What is read of one session
    travels in two round trips.
-3. A dump's server keeps what has expired since, and its clock is that of the dump: `Frozen`.
+3. In a cluster, keys are looked for on every node that has slots. Their times are taken from the clock of the
+   node that has the stream: those of the others have to agree.
+4. A dump's server keeps what has expired since, and its clock is that of the dump: `Frozen`.
 """
 
 import threading
@@ -18,12 +20,13 @@ from recovery.inspect.records import CLAIM_FIELDS, StoredSession
 from recovery.inspect.sources import MOST_VALUE_BYTES
 from recovery.offsets import ORIGIN, Offset, parse_offset
 from recovery.records import Entry, Epoch, Pid, ServerId, StreamState
+from recovery.stores.redis.cluster_links import link_to, slots_of
 from recovery.stores.redis.endpoints import Endpoint
 from recovery.stores.redis.keys import Keys
 from recovery.stores.redis.links import Link
-from recovery.stores.redis.protocol import Call, Exchange, ServerError, Wire
+from recovery.stores.redis.rounds import Call, Exchange, ServerError, Wire
 
-__all__ = ["Frozen", "ServerSource"]
+__all__ = ["Frozen", "ServerSource", "facts_in"]
 
 _SCANNED_AT_ONCE = 250  # keys that one SCAN looks at: well below a millisecond
 _VALUE_BYTES_AT_ONCE = 2**20  # of saved sessions in one round trip, if one alone is not larger
@@ -63,8 +66,10 @@ class ServerSource:
         self.place = place or endpoint.place
         self._keys = keys
         self._frozen = frozen
-        self._link = Link(endpoint)
-        self._waiting_link = Link(endpoint, wait=_LONGEST_WAIT)
+        slots = slots_of(endpoint, keys)
+        self._link = link_to(endpoint, slots)
+        self._waiting_link = link_to(endpoint, slots, wait=_LONGEST_WAIT)
+        self.is_cluster = slots is not None
         self._lock = threading.Lock()
         self._on_close = on_close
         if frozen is not None:
@@ -136,11 +141,16 @@ class ServerSource:
 
     def facts(self) -> Mapping[str, str]:
         """What the server says of itself; nothing for a dump, whose server is not the one it was of."""
+        each = self.facts_of_each()
+        return each[0] if each else {}
+
+    def facts_of_each(self) -> list[Mapping[str, str]]:
+        """What each server says of itself that has keys: one, but for a cluster; see `facts`."""
         if self._frozen is not None:
-            return {}
-        text: bytes = self._ask(("INFO",))[0]
-        lines = (line.partition(":") for line in text.decode(errors="replace").splitlines())
-        return {name: value.strip() for name, found, value in lines if found}
+            return []
+        with self._lock:
+            servers = self._link.each()
+        return [facts_in(self._ask(("INFO",), link=server)[0]) for server in servers]
 
     def ask(self, *command: str) -> Any:  # its shape depends on the command
         """Send any other command that reads; for `doctor`. Raises `StoreError`."""
@@ -156,12 +166,16 @@ class ServerSource:
     # ------------------------------------------------------------------ sessions
 
     def _scan(self, pattern: str) -> Iterator[list[bytes]]:
-        cursor = b"0"
-        while True:
-            cursor, keys = self._ask(("SCAN", cursor, "MATCH", pattern, "COUNT", _SCANNED_AT_ONCE))[0]
-            yield keys
-            if cursor == b"0":
-                return
+        with self._lock:
+            servers = self._link.each()
+        for server in servers:
+            cursor = b"0"
+            while True:
+                command = ("SCAN", cursor, "MATCH", pattern, "COUNT", _SCANNED_AT_ONCE)
+                cursor, keys = self._ask(command, link=server)[0]
+                yield keys
+                if cursor == b"0":
+                    break
 
     def _pid_of_claim(self, key: bytes) -> Pid | None:
         """Take a claim key's name apart, None if it is none."""
@@ -254,17 +268,27 @@ class ServerSource:
             raise reply
         return _entries(reply[0][1]) if reply else ()
 
-    def _ask(self, *commands: Wire, forgiving: bool = False) -> list[Any]:
-        """Send commands together; raise the first error, unless `forgiving` (then it is in its place)."""
+    def _ask(self, *commands: Wire, forgiving: bool = False, link: Link | None = None) -> list[Any]:
+        """Send commands together; raise the first error, unless `forgiving` (then it is in its place).
+
+        Args:
+            link: to one node of a cluster.
+        """
         if not commands:
             return []
         with self._lock:
-            replies = self._link.run([_call(command) for command in commands])
+            replies = (link or self._link).run([_call(command) for command in commands])
         for reply in replies:
             wrong_type = isinstance(reply, ServerError) and "WRONGTYPE" in str(reply)
             if isinstance(reply, StoreError) and not (forgiving and wrong_type):
                 raise reply
         return replies
+
+
+def facts_in(text: bytes) -> Mapping[str, str]:
+    """Read lines of ``name:value``."""
+    lines = (line.partition(":") for line in text.decode(errors="replace").splitlines())
+    return {name: value.strip() for name, found, value in lines if found}
 
 
 def _call(command: Wire) -> Exchange[Any]:
