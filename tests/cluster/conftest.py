@@ -54,13 +54,13 @@ async def open_node(node: None, store_url: str) -> AsyncIterator[OpenNode]:
     """Start a server of Node's in a cluster: ``await open_node(cluster)``."""
     async with AsyncExitStack() as stack:
 
-        async def started(cluster: Cluster, *flags: str) -> NodeServer:
+        async def started(cluster: Cluster, *flags: str, stream: str | None = None) -> NodeServer:
             peer = NodeServer(
                 "--redis", store_url, "--stream-name", cluster.app, "--path", cluster.first.path, *flags
             )
             await peer.node.start()
             stack.push_async_callback(peer.node.stop)
-            await peer.until_reading(store_url, cluster.app)
+            await peer.until_reading(store_url, stream or cluster.app)
             peer.url = f"http://127.0.0.1:{await peer.node.ask('port')}"
             return peer
 

@@ -45,7 +45,12 @@ class NodeServer:
     async def until_reading(self, store_url: str, stream: str) -> None:
         """Wait until it reads the stream. Before its first entry it reads from "$", and misses some."""
         packet = json.dumps({"packet": ["warm"]})
-        client: Any = redis.Redis.from_url(store_url)  # its types are those of both colours at once
+        client: Any  # redis-py's types are those of both colours at once
+        if store_url.startswith("redis+cluster://"):
+            first = store_url.removeprefix("redis+cluster://").partition(",")[0]
+            client = redis.RedisCluster.from_url(f"redis://{first}")
+        else:
+            client = redis.Redis.from_url(store_url)
 
         async def is_warm() -> bool:
             client.xadd(stream, {"uid": "emitter", "nsp": "/", "type": "9", "data": packet})

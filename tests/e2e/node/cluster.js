@@ -1,6 +1,8 @@
 // A Node server in a cluster: @socket.io/redis-streams-adapter, and every operation that concerns all servers.
 //
 //   node cluster.js --redis unix:///path --stream-name NAME [--client ioredis] [--sharded]
+//
+// Or --redis redis+cluster://127.0.0.1:7000,127.0.0.1:7001
 import { createServer } from "node:http";
 import { parseArgs } from "node:util";
 import { createAdapter } from "@socket.io/redis-streams-adapter";
@@ -11,13 +13,38 @@ const { values: flags } = parseArgs({
   options: {
     redis: { type: "string" },
     "stream-name": { type: "string" },
+    "stream-count": { type: "string", default: "1" },
     client: { type: "string", default: "redis" },
     path: { type: "string", default: "/socket.io" },
     sharded: { type: "boolean", default: false },
   },
 });
 
+const CLUSTER = "redis+cluster://";
+
+function rootNodes() {
+  return flags.redis.slice(CLUSTER.length).split(",").map((place) => {
+    const [host, port] = place.split(":");
+    return { host, port: Number(port) };
+  });
+}
+
+async function connectToCluster() {
+  if (flags.client === "ioredis") {
+    const { Cluster } = await import("ioredis");
+    return new Cluster(rootNodes(), { shardedSubscribers: flags.sharded });
+  }
+  const { createCluster } = await import("redis");
+  const client = createCluster({
+    rootNodes: rootNodes().map(({ host, port }) => ({ url: `redis://${host}:${port}` })),
+  });
+  client.on("error", () => {});
+  await client.connect();
+  return client;
+}
+
 async function connect() {
+  if (flags.redis.startsWith(CLUSTER)) return connectToCluster();
   const path = flags.redis.startsWith("unix://") ? flags.redis.slice("unix://".length) : undefined;
   if (flags.client === "ioredis") {
     const { Redis } = await import("ioredis");
@@ -32,6 +59,7 @@ async function connect() {
 
 const adapter = createAdapter(await connect(), {
   streamName: flags["stream-name"],
+  streamCount: Number(flags["stream-count"]),
   channelPrefix: flags["stream-name"],
   useShardedPubSub: flags.sharded,
 });
