@@ -10,6 +10,7 @@ import socketio
 
 from adapter import AsyncRecoveryManager
 from recovery.errors import PublishError
+from tests.clusters import RealCluster
 from tests.docs.pages import DOCS, blocks
 from tests.inspect.commands import run
 from tests.rights import PASSWORD, documented
@@ -140,6 +141,27 @@ async def test_a_primary_that_no_replica_hears_takes_nothing(group: SentinelGrou
     group.primary.config_set("min-replicas-to-write", "1")
     await manager.emit("n", 2)
     await manager.close()
+
+
+@pytest.fixture
+def nodes(cluster_url: str, real_cluster: RealCluster) -> Iterator[RealCluster]:
+    """A Redis Cluster with the user of the page about security."""
+    for node in real_cluster.nodes:
+        node.client.execute_command(*documented("acl", "acl-cluster", "acl-nodes"))
+    yield real_cluster
+    for node in real_cluster.nodes:
+        node.client.execute_command("ACL", "DELUSER", "recovery")
+
+
+async def test_a_cluster_by_url(nodes: RealCluster) -> None:
+    one, two, *_ = nodes.nodes
+    places = {"node-1:6379": f"127.0.0.1:{one.port}", "node-2:6379": f"127.0.0.1:{two.port}"}
+    await _works(_manager("cluster_url.py", places), nodes.owner("socket.io").url)
+
+
+async def test_a_cluster_by_a_client(nodes: RealCluster) -> None:
+    places = {"node-1": "127.0.0.1", "6379": str(nodes.nodes[0].port)}
+    await _works(_manager("cluster_client.py", places), nodes.owner("socket.io").url)
 
 
 def test_every_example_is_run() -> None:
