@@ -161,6 +161,7 @@ TOUR = (
     "adapter/sync_seams.py",
     "adapter/needs.py",
     "adapter/releases.py",
+    "adapter/request_seams.py",
     "adapter/greenlets.py",
     "adapter/portal.py",
     "adapter/hosts.py",

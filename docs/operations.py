@@ -53,6 +53,9 @@ room.unchanged: A change of rooms that came through the stream does not fit pyth
 save.failed: The session of a client is not saved, or not ended: the store did not confirm it, or it is too
     large.
 save.refused: A session belongs to another server now; the connection here is closed.
+session.astray: A request came for an Engine.IO session that this server does not have: said at first, and
+    once a minute while it goes on. Now and then: a client that polls was late. Much: a load balancer in front
+    of several servers without [sticky sessions](../how-to/run-behind-nginx.md).
 stream.cut: `max_len` cuts entries that a client may still need: said at first, and once a minute while it
     goes on. Raise it, or lower `max_disconnection_duration`.
 takeover.noticed: A client of this process is on another server now; its connection here is closed.
