@@ -17,6 +17,14 @@ _LEVELS = {"exception": "error"}
 
 _MEANINGS = """
 answer.unexpected: A client has acknowledged what nobody waits for any more.
+bridge.failed: A bridge between regions stands still: one of its stores does not answer, or refuses. Said at
+    first, and once a minute while it goes on. It goes on by itself from the position that it has kept.
+bridge.gap: Entries of a bridge's source were gone before they could be carried over: it was away for longer
+    than the retention, or the source lost writes. Clients on the other side do not get them.
+bridge.moved: A bridge found another position in its target than its own, and goes on from there: another
+    process of the same name has carried on, or the target lost writes in a failover.
+bridge.resumed: A bridge goes on.
+bridge.started: A bridge begins, at the position that its target keeps.
 channel.failed: The servers cannot be asked or heard: said at first, and once a minute while it goes on.
     Packets and recoveries need none of it; `fetch_sockets` and the like fail or miss servers meanwhile.
 client.slow: A client lets too many packets wait (`max_client_buffer`); its connection is closed, and it may

@@ -16,11 +16,11 @@ from typing import Any, TypeVar, cast
 from recovery.channels import Hear
 from recovery.commands import Command, Read
 from recovery.errors import StoreError, StoreUnavailableError
+from recovery.stores.redis.bridging import exchange
 from recovery.stores.redis.channels import RedisChannels
 from recovery.stores.redis.connections import Endpoint
 from recovery.stores.redis.keys import Keys
 from recovery.stores.redis.links import AsyncLink, Link
-from recovery.stores.redis.protocol import exchange
 
 __all__ = ["MAX_WAIT", "AsyncRedisStore", "RedisStore"]
 
