@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["add_bridge"]
 
-logger = logging.getLogger("recovery.bridge")
-
 _DEFAULTS = Settings()
 
 _From = Annotated[
@@ -168,15 +166,15 @@ def _logging() -> Generator[None]:
     """Say on standard error what goes on."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    logger = logging.getLogger("recovery")
-    level = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+    ours = logging.getLogger("recovery")
+    level = ours.level
+    ours.addHandler(handler)
+    ours.setLevel(logging.INFO)
     try:
         yield
     finally:
-        logger.removeHandler(handler)
-        logger.setLevel(level)
+        ours.removeHandler(handler)
+        ours.setLevel(level)
 
 
 @contextmanager
@@ -215,5 +213,5 @@ def _serve_metrics(bridges: dict[str, Bridge], port: int, host: str) -> "WSGISer
         server, _ = start_http_server(port, host, registry)
     except OSError as error:
         raise ConfigurationError(f"cannot serve metrics on {host}:{port}: {error}") from error
-    logger.info("metrics on http://%s:%s/metrics", host, server.server_port)
+    typer.echo(f"metrics on http://{host}:{server.server_port}/metrics", err=True)
     return server

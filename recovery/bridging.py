@@ -10,8 +10,8 @@ A bridge reads the stream of one region, its source, and appends what crosses to
 3. The position up to which the source was carried over is kept in the target, and changes in the same step in
    which the entries are appended. So an entry is appended once, whenever whoever is killed or cut off.
 4. What crosses is as it was, but for two fields: ``via`` names the bridge, and ``uid`` says that an emitter
-   wrote it, as Node's emitters do. A server of Node's would count any other one as a server of its region,
-   and wait for its answers.
+   wrote it, as Node's emitters do. Node's adapters with heartbeats (``ClusterAdapterWithHeartbeat``) take any
+   other author for a server of their cluster, and wait for its answers.
 
 `Forward` is part of the contract of `recovery.commands`, whose rules hold here, too. A store without it
 serves everything but bridges to it.

@@ -161,15 +161,26 @@ def carry(
         max_len=terms.max_len,
         known=bearings.known,
     )
+    carried = yield from _deliver(forward, bearings, on_silence)
+    return replace(carried, entries=batch.entries, stayed=stayed, gap=batch.gap)
+
+
+def _deliver(
+    forward: Forward, bearings: Bearings, on_silence: Callable[[StoreUnavailableError], object]
+) -> Flow[Carried]:
+    """Have the target store a batch, however long that takes."""
     silent: list[StoreUnavailableError] = []
-    reply: Forwarded = yield from insist(AtTarget(forward), timeout=inf, on_silence=_both(on_silence, silent))
-    done = reply.done or (bool(silent) and reply.position == position)  # an attempt without an answer did it
+
+    def note(error: StoreUnavailableError) -> None:
+        silent.append(error)
+        on_silence(error)
+
+    reply: Forwarded = yield from insist(AtTarget(forward), timeout=inf, on_silence=note)
+    # A repetition finds the position of the attempt that got no answer.
+    done = reply.done or (bool(silent) and reply.position == forward.upto)
     return Carried(
         bearings=Bearings(reply.position, reply.position, bearings.epoch, max(bearings.known, reply.last)),
-        entries=batch.entries,
-        crossed=len(drafts) if done else 0,
-        stayed=stayed,
-        gap=batch.gap,
+        crossed=len(forward.drafts) if done else 0,
         elsewhere=not done,
         cut=reply.cut_into_window,
     )
@@ -188,13 +199,3 @@ def _sorted(
         elif verdict is not None:
             stayed[verdict] += 1
     return tuple(drafts), stayed
-
-
-def _both(
-    on_silence: Callable[[StoreUnavailableError], object], silent: list[StoreUnavailableError]
-) -> Callable[[StoreUnavailableError], object]:
-    def note(error: StoreUnavailableError) -> None:
-        silent.append(error)
-        on_silence(error)
-
-    return note

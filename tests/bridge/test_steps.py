@@ -129,11 +129,11 @@ async def test_a_target_that_is_away_holds_up_the_reading(east: Region, west: Re
     before = len(reads)
     await _until(lambda: bridge.meters.failures > 4)
     assert len(reads) == before
-    assert bridge.meters.failing
+    assert _is_failing(bridge)
     away.clear()
     await _until(lambda: bridge.meters.crossed == 50)
     assert labels_of(west.entries()) == labels
-    assert not bridge.meters.failing
+    assert not _is_failing(bridge)
     task.cancel()
     await asyncio.wait([task])
 
@@ -212,6 +212,10 @@ def test_what_nobody_can_read_stays(fields: dict[bytes, bytes]) -> None:
 
 def test_the_genesis_of_a_stream_is_nothing_to_count() -> None:
     assert crossing(Entry(ORIGIN, {b"epoch": b"e1"}), "east", CODEC) is None
+
+
+def _is_failing(bridge: Bridge) -> bool:
+    return bridge.meters.failing
 
 
 async def _until(predicate: Any) -> None:

@@ -40,7 +40,11 @@ def test_a_synchronous_server_says_what_to_look_for(method: str) -> None:
         "wsgi.input": BytesIO(),
     }
     statuses: list[str] = []
-    body = b"".join(app(environ, lambda status, headers: statuses.append(status)))
+
+    def start_response(status: str, headers: list[tuple[str, str]]) -> None:
+        statuses.append(status)
+
+    body = b"".join(app(environ, start_response))
     manager.close()
     assert statuses == ["400 BAD REQUEST"]
     assert json.loads(body) == f"Invalid session elsewhere: {ADVICE}"
