@@ -126,8 +126,7 @@ def carry(
     """Read what is next, and have the target store what crosses, however long that takes.
 
     Args:
-        count: most entries to read.
-        block_ms: how long to wait for the first.
+        count: most entries to read, as `block_ms` is how long to wait for the first.
         doubtful: continuity must be proven whatever is read, and the target asked whether it still has what
             it was given: first, after an interruption, and now and then.
         on_silence: called for each time that the target does not answer.
@@ -149,8 +148,7 @@ def carry(
     drafts, stayed = _sorted(batch.entries, terms.link, codec)
     position = batch.entries[-1].offset if batch.entries else bearings.position
     if not (drafts or doubtful or batch.gap):  # what does not cross need not be written down each time
-        bearings = replace(bearings, position=position)
-        return Carried(bearings, batch.entries, stayed=stayed)
+        return Carried(replace(bearings, position=position), batch.entries, stayed=stayed)
     forward = Forward(
         link=terms.link,
         before=bearings.kept,

@@ -1,6 +1,7 @@
 """Two regions with real stores, servers, clients and bridges, which are killed and cut off."""
 
 import asyncio
+import os
 import urllib.request
 
 import pytest
@@ -12,7 +13,7 @@ from tests.e2e import steps
 from tests.e2e.js_clients import Connected, Disconnected, JsClient
 from tests.waiting import async_wait_until, wait_until
 
-KILLS = 4
+KILLS = int(os.environ.get("BRIDGE_KILLS", "2"))
 PACE = 0.002  # seconds between two packets of a flood
 
 
