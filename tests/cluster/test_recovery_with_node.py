@@ -31,7 +31,10 @@ async def numbered(client: JsClient, count: int) -> None:
 
 def foretold(cluster: Cluster, store_url: str, client: JsClient, **given: Any) -> Rehearsal:
     """What the inspector says before the client comes back, from what is in the store; it writes nothing."""
-    presented: dict[str, Any] = {"offset": client.received()[-1].offset if client.received() else None, **given}
+    presented: dict[str, Any] = {
+        "offset": client.received()[-1].offset if client.received() else None,
+        **given,
+    }
     with closing(open_source(store_url, stream_name=cluster.app)) as source:
         rehearsal = rehearse(source, client.pid, **presented)
         last = explain(rehearsal, source.now_ms()).steps[-1]
