@@ -1,4 +1,4 @@
-"""The command ``socketio-recovery``: the demo, and the inspector's commands (`recovery.inspect.commands`).
+"""The command ``socketio-recovery``: the demo, the bridge, and the inspector (`recovery.inspect.commands`).
 
 Its packages are extras, which a server does not need; without them it says what to install.
 """
@@ -43,9 +43,11 @@ def build_app() -> "typer.Typer":
         """Connection state recovery for python-socketio servers."""
 
     _add_demo(app)
-    from recovery.inspect.commands.app import add_commands  # noqa: PLC0415 - needs the extra
+    from adapter.bridge_command import add_bridge  # noqa: PLC0415 - needs the extra
+    from recovery.inspect.commands.app import add_commands  # noqa: PLC0415 - as above
 
     add_commands(app)
+    add_bridge(app)
     return app
 
 

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from adapter import seams
 from adapter.releases import AsyncManager, check
+from adapter.request_seams import explain_unknown_sessions
 
 __all__ = ["Around", "AsyncHost", "AsyncMethod", "Host"]
 
@@ -103,6 +104,7 @@ class AsyncHost:
         """Take the server; see `Host.take`."""
         check(server, is_async=True)
         seams.watch_websockets(server)
+        explain_unknown_sessions(server)
         self.server = server
 
     def expose(self, replacement: AsyncMethod) -> Callable[..., Any]:

@@ -10,6 +10,7 @@ from adapter.handlers import ending
 from adapter.hosts import Around, AsyncMethod
 from adapter.portal import Portal, PortalClosedError
 from adapter.releases import check
+from adapter.request_seams import explain_unknown_sessions
 from adapter.tables import LockedTables
 
 __all__ = ["SyncHost"]
@@ -39,6 +40,7 @@ class SyncHost:
         check(server, is_async=False)
         check_patched(server.eio.async_mode)
         sync_seams.watch_websockets(server, self._portal.later)
+        explain_unknown_sessions(server)
         self.server = server
         self._client_left = sync_seams.hook(server, seams.CLIENT_LEFT, self._note_ending)
 

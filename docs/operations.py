@@ -17,6 +17,14 @@ _LEVELS = {"exception": "error"}
 
 _MEANINGS = """
 answer.unexpected: A client has acknowledged what nobody waits for any more.
+bridge.failed: A bridge between regions stands still: one of its stores does not answer, or refuses. Said at
+    first, and once a minute while it goes on. It goes on by itself from the position that it has kept.
+bridge.gap: Entries of a bridge's source were gone before they could be carried over: it was away for longer
+    than the retention, or the source lost writes. Clients on the other side do not get them.
+bridge.moved: A bridge found another position in its target than its own, and goes on from there: another
+    process of the same name has carried on, or the target lost writes in a failover.
+bridge.resumed: A bridge goes on.
+bridge.started: A bridge begins, at the position that its target keeps.
 channel.failed: The servers cannot be asked or heard: said at first, and once a minute while it goes on.
     Packets and recoveries need none of it; `fetch_sockets` and the like fail or miss servers meanwhile.
 client.slow: A client lets too many packets wait (`max_client_buffer`); its connection is closed, and it may
@@ -53,6 +61,9 @@ room.unchanged: A change of rooms that came through the stream does not fit pyth
 save.failed: The session of a client is not saved, or not ended: the store did not confirm it, or it is too
     large.
 save.refused: A session belongs to another server now; the connection here is closed.
+session.astray: A request came for an Engine.IO session that this server does not have: said at first, and
+    once a minute while it goes on. Now and then: a client that polls was late. Much: a load balancer in front
+    of several servers without [sticky sessions](../how-to/run-behind-nginx.md).
 stream.cut: `max_len` cuts entries that a client may still need: said at first, and once a minute while it
     goes on. Raise it, or lower `max_disconnection_duration`.
 takeover.noticed: A client of this process is on another server now; its connection here is closed.

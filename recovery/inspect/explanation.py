@@ -7,13 +7,14 @@ rehearsal, and the numbers in the words are those that the check saw.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from recovery.adoption import session_of_node
 from recovery.commands import Claimed
 from recovery.core.decision import floor_of, own_offset
 from recovery.errors import MalformedError
 from recovery.inspect.rehearsal import Rehearsal
 from recovery.offsets import Offset
 from recovery.reasons import Reason
-from recovery.records import SavedSession
+from recovery.records import Pid, SavedSession
 from recovery.sessions import decode_session
 
 __all__ = ["ADVICE", "Explanation", "Step", "explain"]
@@ -21,7 +22,7 @@ __all__ = ["ADVICE", "Explanation", "Step", "explain"]
 ADVICE: Mapping[Reason, str] = {
     Reason.SESSION_UNKNOWN: (
         "See that all servers share one store, one stream_name and one session_key_prefix. With memory://"
-        " a restart forgets all sessions. A session that Node saved has no claim."
+        " a restart forgets all sessions. A session that Node saved needs an offset, and no setting identity."
     ),
     Reason.SESSION_EXPIRED: (
         "Raise max_disconnection_duration if clients are away for longer. If it came before its deadline,"
@@ -62,6 +63,9 @@ ADVICE: Mapping[Reason, str] = {
     Reason.REFUSED: ("The connect handler refused the client; the session stays until its deadline."),
 }
 """What to change, for each reason."""
+
+_OF_ADOPTION = frozenset({Reason.OFFSET_TRIMMED, Reason.OFFSET_UNKNOWN})
+"""What no claim is refused for, but the adoption of a session of Node's is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +143,7 @@ def _steps(rehearsal: Rehearsal, now_ms: int) -> Iterator[Step]:
         return
     yield _passed("claim", _why_granted(claim, rehearsal))
     try:
-        session = decode_session(claim.value)
+        session = _session_of(claim, rehearsal)
     except MalformedError as error:
         yield _failed("session", str(error))
         return
@@ -150,6 +154,23 @@ def _steps(rehearsal: Rehearsal, now_ms: int) -> Iterator[Step]:
         "session", f"sid {session.sid}, saved with {len(session.rooms)} rooms at {session.position}"
     )
     yield from _steps_of_the_stream(rehearsal, claim, session, reason)
+
+
+def _session_of(claim: Claimed, rehearsal: Rehearsal) -> SavedSession:
+    """What the admission has read: one of ours, or else one of Node's under a claim of ours."""
+    try:
+        return decode_session(claim.value)
+    except MalformedError as ours:
+        try:
+            return session_of_node(
+                claim.value,
+                pid=rehearsal.presented.pid or Pid(""),
+                namespace=rehearsal.connection.namespace,
+                epoch=rehearsal.connection.epoch,
+                offset=rehearsal.presented.offset,
+            )
+        except MalformedError as theirs:
+            raise MalformedError(f"{ours}; nor as one of Node's: {theirs}") from theirs
 
 
 def _steps_of_the_stream(
@@ -193,12 +214,8 @@ def _steps_of_the_stream(
 def _why_refused(rehearsal: Rehearsal, now_ms: int) -> str:
     stored, claim = rehearsal.stored, rehearsal.claim
     detail = getattr(claim, "detail", "")
-    if stored is None or not stored.claim:
-        return (
-            "the store has nothing under this pid"
-            if stored is None
-            else "there is a session without a claim key"
-        )
+    if stored is None or not stored.claim or rehearsal.reason in _OF_ADOPTION:
+        return "the store has nothing under this pid" if stored is None else _why_not_adopted(rehearsal)
     fields = {name: value.decode(errors="replace") for name, value in stored.claim.items()}
     match rehearsal.reason:
         case Reason.DISCONNECTED:
@@ -221,6 +238,25 @@ def _why_refused(rehearsal: Rehearsal, now_ms: int) -> str:
             return detail or str(rehearsal.reason)
 
 
+def _why_not_adopted(rehearsal: Rehearsal) -> str:
+    """Why a session without a claim key, as Node saves them, is not taken over."""
+    found, offset = (
+        "there is a session without a claim in force, as Node saves them",
+        rehearsal.presented.offset,
+    )
+    match rehearsal.reason:
+        case Reason.OFFSET_TRIMMED:
+            return f"{found}; the entry {offset}, which the client presents, was trimmed"
+        case Reason.OFFSET_UNKNOWN:
+            return f"{found}; the entry {offset}, which the client presents, is not of this namespace"
+        case _ if offset is None:
+            return f"{found}; those need an offset, and the client presents none"
+        case _ if rehearsal.connection.identity:
+            return f"{found}; those are bound to no user, and the client has an identity"
+        case _:
+            return f"{found}, but it is none of theirs"
+
+
 def _why_expired(fields: Mapping[str, str], size: int | None, now_ms: int) -> str:
     last = f"its holder said {fields['state']} {_ago(now_ms, fields['since'])}"
     if int(fields["deadline"]) >= now_ms:
@@ -231,6 +267,8 @@ def _why_expired(fields: Mapping[str, str], size: int | None, now_ms: int) -> st
 
 def _why_granted(claim: Claimed, rehearsal: Rehearsal) -> str:
     namespace = rehearsal.connection.namespace
+    if rehearsal.adopted:
+        return f"a server of Node's saved the session; ours take it over, in namespace {namespace}"
     return (
         f"the session may be had: {claim.holder_state} on {claim.holder}, namespace {namespace}, same epoch"
     )

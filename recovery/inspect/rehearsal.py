@@ -2,12 +2,15 @@
 
 The flow `recovery.flows.admission.admit` runs as on a server that has read the whole stream. What it asks of
 the store is read and judged (`recovery.core.claiming`), and what it would write or wait for is not done: the
-claim is granted and not made, the takeover is not published, the old connection lets go at once. So this is
-no second version of the decision, and cannot differ from it but where time does:
+claim is granted and not made, the takeover is not published, the old connection lets go at once, and a
+session of Node's is adopted nowhere but here. So this is no second version of the decision, and cannot differ
+from it but where time does:
 
 1. Settings are those given, not the servers'. Pass theirs.
 2. A server that lags behind, or whose replay log is full, may refuse what is granted here.
 3. A server whose application uses another ``json`` module or ``serializer`` decodes with that.
+4. Whether an application binds sessions to users (setting ``identity``) no store tells; then none of Node's
+   is adopted. Say so by an identity.
 """
 
 import secrets
@@ -16,8 +19,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from recovery.adoption import FindSession
-from recovery.commands import Claimed, ClaimRefused, ClaimSession, Command, GetStream, ReadBack
+from recovery.adoption import FindSession, FoundSession
+from recovery.commands import (
+    Claimed,
+    ClaimRefused,
+    ClaimSession,
+    Command,
+    GetStream,
+    ReadBack,
+    Saved,
+    SaveSession,
+)
 from recovery.core.claiming import refusal_of_claim
 from recovery.core.connection import Connection
 from recovery.core.decision import Presented, read_auth
@@ -49,6 +61,9 @@ from recovery.records import Namespace, Pid, Room, ServerId, Sid, StreamState
 from recovery.settings import Settings
 
 __all__ = ["Packet", "Rehearsal", "answer_to", "rehearse"]
+
+_SERVER = ServerId("rehearsal")
+"""No server of anybody's has that id: theirs are hexadecimal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +97,8 @@ class Rehearsal:
         connection: what it would have; its `recovery` says whether it is the old session.
         packets: everything that it would be sent behind CONNECT, in order.
         stored: what the store has of the session; None if that was not asked, or there is nothing.
-        claim: the store's answer to the claim; None if it was not asked.
+        claim: the store's answer to the claim, the last one; None if it was not asked.
+        adopted: whether it is a session of Node's, which was taken over to be claimed.
         stream: the stream that it was judged by; None if there is none.
         log: what was read of the stream; complete after its start.
         codec: that payloads were decoded with.
@@ -98,6 +114,7 @@ class Rehearsal:
     log: ReplayLog[Packet] = field(repr=False)
     codec: PayloadCodec = field(repr=False)
     settings: Settings = field(repr=False)
+    adopted: bool = False
 
     @property
     def recovered(self) -> bool:
@@ -208,16 +225,17 @@ class _Stage:
     def __init__(self, source: Source, settings: Settings, codec: PayloadCodec, now_ms: int | None) -> None:
         self.settings = settings
         self.stored: StoredSession | None = None
+        self.adopted: StoredSession | None = None
         self.claim: Claimed | ClaimRefused | None = None
         self.failure: StoreError | None = None
         self.stream = source.stream()
-        self.drafts = Drafts(ServerId(""), codec)
+        self.drafts = Drafts(_SERVER, codec)
         self.sent: list[Packet] = []
         log: ReplayLog[Packet] = ReplayLog(
             ORIGIN, max_entries=settings.log_max_entries, max_bytes=settings.log_max_bytes
         )
         self.dispatcher: Dispatcher[Packet] = Dispatcher(
-            ServerId(""),
+            _SERVER,
             log,
             codec,
             _Packets(),
@@ -232,7 +250,8 @@ class _Stage:
             Clock: lambda _step: time.monotonic(),
             Pause: lambda _step: None,
             Claim: self._claim,
-            FindSession: lambda _command: None,  # a session of Node's: it is not told what would come of it
+            FindSession: self._find,
+            SaveSession: self._adopt,
             GetStream: lambda _command: self.stream,
             ReadBack: self._read_back,
             CompleteLog: self._complete_log,
@@ -269,6 +288,7 @@ class _Stage:
             self.dispatcher.log,
             self.drafts.codec,
             self.settings,
+            self.adopted is not None,
         )
 
     def _send(self, packets: Sequence[Packet]) -> int:
@@ -284,9 +304,37 @@ class _Stage:
             raise StoreError(str(error)) from error  # an answer: it is not asked again
 
     def _claim(self, step: Claim) -> Claimed | ClaimRefused:
-        now_ms = self._source.now_ms() if self._now_ms is None else self._now_ms
-        self.claim = answer_to(step.command, self.stored, now_ms)
+        self.claim = answer_to(step.command, self.adopted or self.stored, self._now())
         return self.claim
+
+    def _find(self, command: FindSession) -> FoundSession | None:
+        """What a store has under a pid, as `FindSession` finds it."""
+        stored = self.stored
+        if stored is None or not stored.value or len(stored.value) > command.max_bytes:
+            return None
+        number = stored.claim.get("n", b"0")
+        return FoundSession(int(number) if number.isdigit() else 0, stored.value)
+
+    def _adopt(self, command: SaveSession) -> Saved:
+        """What a store would have then; the source stays as it is."""
+        now, value = self._now(), command.value
+        claim: dict[str, str] = {
+            "n": str(command.number),
+            "state": command.state.value,
+            "deadline": str(now + command.ttl_ms),
+            "proven": str(command.proven),
+            "holder": command.owner,
+            "since": str(now),
+            "nsp": command.namespace,
+            "identity": command.identity,
+            "epoch": command.epoch,
+        }
+        fields = {name: text.encode(errors="surrogateescape") for name, text in claim.items()}
+        self.adopted = StoredSession(command.pid, fields, value, None if value is None else len(value))
+        return Saved()
+
+    def _now(self) -> int:
+        return self._source.now_ms() if self._now_ms is None else self._now_ms
 
     def _read_back(self, command: ReadBack) -> Any:
         return self._source.read_back(command.upto, min(command.count, AT_ONCE))

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TypeVar, cast
 
 from recovery.adoption import FindSession
+from recovery.bridging import Forward
 from recovery.commands import (
     Append,
     Appended,
@@ -38,6 +39,7 @@ from recovery.errors import StoreError
 from recovery.offsets import ORIGIN, Offset
 from recovery.reasons import Reason
 from recovery.records import Draft, Entry, Epoch, HolderState, Pid, ServerId, StreamState
+from recovery.stores.memory_bridges import Bridges
 from recovery.stores.memory_channels import Hub
 from recovery.stores.memory_claims import Claim, refusal_of
 from recovery.stores.memory_deadlines import Deadlines
@@ -70,6 +72,7 @@ class MemoryState:
         self._claims: dict[Pid, Claim] = {}
         self._producers: dict[ServerId, _Producer] = {}
         self._deadlines = Deadlines()
+        self._bridges = Bridges()
         self._waiters: set[Callable[[], None]] = set()
         self._writes_until_sweep = _SWEEP_AFTER
         self.hub = Hub()
@@ -118,7 +121,8 @@ class MemoryState:
             stream = copy(self._stream)
             stream.entries = list(stream.entries)
             claims = {pid: copy(claim) for pid, claim in self._claims.items()}
-            return Snapshot(stream, claims, dict(self._producers), deepcopy(self._deadlines))
+            lists = deepcopy((self._deadlines, self._bridges))
+            return Snapshot(stream, claims, dict(self._producers), *lists)
 
     def restore(self, snapshot: "Snapshot", *, above: Offset = ORIGIN) -> None:
         """Fail over to a replica: whatever it has not got never happened. Once for each snapshot.
@@ -129,6 +133,7 @@ class MemoryState:
         with self._lock:
             self._stream, self._claims = snapshot.stream, snapshot.claims
             self._producers, self._deadlines = snapshot.producers, snapshot.deadlines
+            self._bridges = snapshot.bridges
             self._stream.above = max(self._stream.above, above)
 
     def trim_stream(self, upto: Offset) -> None:
@@ -203,6 +208,10 @@ class MemoryState:
                 return self._bury(command, now)
             case FindSession():
                 return None  # no server of Node's comes here
+            case Forward():
+                forwarded = self._bridges.forward(command, self._stream, now)
+                self._wake()
+                return forwarded
             case _:
                 raise StoreError(f"the memory store does not know the command {type(command).__name__}")
 
@@ -212,10 +221,7 @@ class MemoryState:
             return producer.repeat(command)
         self._sweep(now)
         self._stream.ensure(command.candidate, now)
-        if self._stream.has_lost(command.known):
-            self._stream.renew(RenewStream(self._stream.epoch, command.candidate, command.known), now)
-        offsets = tuple(self._stream.add(draft, now) for draft in command.drafts)
-        cut = self._stream.trim(now - command.retention_ms, command.max_len)
+        offsets, cut = self._stream.extend(command, now)
         appended = Appended(self._stream.epoch, offsets, cut)
         self._producers[command.producer] = _Producer(
             first=command.sequence,
@@ -310,6 +316,12 @@ class _Stream:
         self.epoch = epoch
         self.begun = self.add(Draft(((b"epoch", epoch.encode()),)), now)
 
+    def extend(self, command: Append | Forward, now: int) -> tuple[tuple[Offset, ...], bool]:
+        if self.has_lost(command.known):
+            self.renew(RenewStream(self.epoch, command.candidate, command.known), now)
+        offsets = tuple(self.add(draft, now) for draft in command.drafts)
+        return offsets, self.trim(now - command.retention_ms, command.max_len)
+
     def has_lost(self, known: Offset) -> bool:
         newest = self.upto(known, 1)
         return len(newest) > 0 and newest[0].offset != known
@@ -376,6 +388,7 @@ class Snapshot:
     claims: dict[Pid, Claim]
     producers: dict[ServerId, _Producer]
     deadlines: Deadlines
+    bridges: Bridges
 
 
 def _offset_of(entry: Entry) -> Offset:

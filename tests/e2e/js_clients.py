@@ -9,7 +9,7 @@ import asyncio
 import itertools
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 from tests.e2e.node_process import NodeProcess
@@ -37,9 +37,10 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class Disconnected:
-    """The socket's ``disconnect`` event."""
+    """The socket's ``disconnect`` event; `response` is the text of an HTTP response that caused it."""
 
     reason: str
+    response: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +290,7 @@ def _happening(message: dict[str, Json]) -> Happening:
                 transport=message["transport"],
             )
         case "disconnect":
-            return Disconnected(message["reason"])
+            return Disconnected(message["reason"], message.get("response"))
         case "connect_error":
             return Refused(message["message"], decode(message["data"]))
         case "upgrade":

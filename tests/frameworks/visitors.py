@@ -25,17 +25,21 @@ class Visitors:
         self._clients = clients
         self._mine: list[JsClient] = []
 
-    async def client(self, process: Place, **options: Any) -> JsClient:
-        """A client that is connected, by WebSocket unless told otherwise."""
+    async def visitor(self, process: Place, **options: Any) -> JsClient:
+        """A client that begins to connect, by WebSocket unless told otherwise."""
         client = await self._clients.open(process.url, **options)
         self._mine.append(client)
+        return client
+
+    async def client(self, process: Place, **options: Any) -> JsClient:
+        """A client that is connected."""
+        client = await self.visitor(process, **options)
         await client.wait_connected(seconds=SECONDS)
         return client
 
-    async def refused(self, process: Process, **options: Any) -> Refused:
+    async def refused(self, process: Place, **options: Any) -> Refused:
         """What a client is told that is not let in."""
-        client = await self._clients.open(process.url, **options)
-        self._mine.append(client)
+        client = await self.visitor(process, **options)
         answer = await client.wait_answer(seconds=SECONDS)
         assert isinstance(answer, Refused), f"{client.name} was let in: {answer}"
         return answer

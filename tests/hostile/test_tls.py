@@ -8,13 +8,18 @@ from typing import Any
 import pytest
 import redis
 
+from recovery.aio.bridge import Bridge
+from recovery.aio.tasks import end_tasks
 from recovery.commands import Appended, GetStream, Read
 from recovery.errors import StoreError
+from recovery.flows.bridging import Terms
 from recovery.offsets import ORIGIN
+from recovery.records import Audience, Namespace
 from recovery.stores.embedded import EmbeddedServer
 from tests.contract.builders import append
 from tests.contract.subject import opened
 from tests.tls import Tls
+from tests.unit.builders import DRAFTS
 
 
 @pytest.fixture(params=("async", "sync"))
@@ -32,6 +37,25 @@ async def test_a_store_over_tls_works(empty: Tls, colour: str) -> None:
     assert isinstance(await store.execute(append(b"a")), Appended)
     assert len(await store.execute(Read(ORIGIN, 10, 10))) == 2
     await store.close()
+
+
+async def test_a_bridge_carries_over_tls(empty: Tls, valkey_url: str) -> None:
+    source = opened(valkey_url, "async")
+    target = opened(f"rediss://{empty.place}?ssl_ca_certs={empty.authority}", "async")
+    bridge = Bridge(source, target, Terms("elsewhere", retention_ms=60_000), block_time=0.1)
+    running = asyncio.create_task(bridge.run())
+    async with asyncio.timeout(20):
+        while bridge.meters.position is None:
+            await asyncio.sleep(0.01)
+        packet = DRAFTS.broadcast(Namespace("/"), ["news", 1], Audience())
+        await source.execute(append(drafts=(packet,)))
+        while bridge.meters.crossed == 0:
+            await asyncio.sleep(0.01)
+    [_, carried] = await target.execute(Read(ORIGIN, 10, 0))
+    assert carried.fields[b"via"] == b"elsewhere"
+    await end_tasks([running])
+    await source.close()
+    await target.close()
 
 
 async def test_nothing_is_left_open_of_a_store_that_was_closed(empty: Tls) -> None:

@@ -1,5 +1,6 @@
 """``replay`` and ``why``, on what a real cluster left behind, and on what befell a copy of it."""
 
+import base64
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -8,7 +9,9 @@ import redis
 
 from recovery.inspect.explanation import ADVICE
 from recovery.inspect.schema import FIELDS, undocumented
+from recovery.packing import pack
 from recovery.reasons import Reason
+from recovery.records import Pid
 from tests.inspect.commands import Answer, run
 from tests.inspect.recording import KEYS, Recorded
 
@@ -210,3 +213,29 @@ def test_pids_are_not_shown_whole(recorded: Recorded) -> None:
 
 def test_there_is_advice_for_every_reason() -> None:
     assert set(ADVICE) == set(Reason)
+
+
+def test_a_session_that_node_saved_is_foretold(copy: tuple[str, ...], recorded: Recorded) -> None:
+    """What our servers make of it: `tests/cluster/test_recovery_with_node.py` compares the two."""
+    ann = recorded["ann"]
+    before = run("replay", ann.pid, *copy, "--offset", ann.offset, "--json").json
+    with redis.Redis.from_url(copy[1]) as client:
+        session = {"sid": ann.sid, "pid": ann.pid, "rooms": [ann.sid, "news"], "data": {"user": "ann"}}
+        client.set(KEYS.session(Pid(ann.pid)), base64.b64encode(pack(session)), ex=60)
+        client.delete(KEYS.claim(Pid(ann.pid)))
+
+    adopted = run("replay", ann.pid, *copy, "--offset", ann.offset, "--json").json
+    assert (adopted["outcome"], set(adopted["rooms"])) == ("recovered", set(before["rooms"]))
+    assert adopted["packets"] == before["packets"]
+
+    told = run("why", ann.pid, ann.offset, *copy)
+    assert (told.status, "a server of Node's saved the session; ours take it over" in told.out) == (0, True)
+    for offset, more, words in (
+        ("none", (), "those need an offset"),
+        ("1-1", (), "was trimmed"),
+        (LATE + "-1", (), "is not of this namespace"),
+        (ann.offset, ("--namespace", "/chat"), "is not of this namespace"),
+        (ann.offset, ("--identity", "ab" * 32), "those are bound to no user"),
+    ):
+        refused = run("why", ann.pid, offset, *copy, *more)
+        assert (refused.status, words in refused.out) == (1, True), refused.out

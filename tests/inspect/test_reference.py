@@ -26,7 +26,7 @@ def test_every_command_has_a_part_and_examples() -> None:
 
 def test_every_json_of_a_command_is_described() -> None:
     described = {name.partition(" ")[0] for name in FIELDS}
-    assert described == set(COMMANDS) - {"demo"}
+    assert described == set(COMMANDS) - {"bridge", "demo"}  # which do not look at a store
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -57,6 +57,7 @@ def _parameters(owner: Any, name: str) -> list[str]:
         (AsyncSocket, "schedule_ping", [], False),
         (AsyncSocket, "poll", [], True),
         (EioServer, "generate_id", [], False),
+        (EioServer, "_bad_request", ["message"], False),
     ],
     ids=lambda value: value.__name__ if inspect.isclass(value) else value if isinstance(value, str) else "",
 )

@@ -54,6 +54,7 @@ METHODS: list[tuple[Any, str, list[str]]] = [
     (Socket, "check_ping_timeout", []),
     (EioServer, "generate_id", []),
     (EioServer, "on", ["event", "handler"]),
+    (EioServer, "_bad_request", ["message"]),
 ]
 
 

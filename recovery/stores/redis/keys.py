@@ -5,6 +5,7 @@ key                                     type    lifetime
 ======================================  ======  ==================================================
 ``<stream_name>``                       stream  permanent; trimmed by time
 ``{<stream_name>}:epoch``               hash    permanent: it must outlive the stream
+``{<stream_name>}:bridge:<link>``       string  permanent: it must outlive any absence of its bridge
 ``{<stream_name>}:producer:<server>``   hash    expires ``producer_ttl_ms`` after its last batch
 ``{<stream_name>}:deadlines``           zset    expires ``keep_ms`` after the last deadline on it
 ``<session_key_prefix><pid>``           string  expires with the session, or ``keep_ms`` later
@@ -52,6 +53,10 @@ class Keys:
         """Identity of the stream, and the last offset known. Permanent."""
         return f"{_tagged(self.stream_name)}:epoch"
 
+    def bridge(self, link: str) -> str:
+        """How far a bridge of that name has carried another stream over. Permanent."""
+        return f"{_tagged(self.stream_name)}:bridge:{link}"
+
     def producer(self, server: ServerId) -> str:
         """Number and offsets of the last batch of one process. Expires."""
         return f"{_tagged(self.stream_name)}:producer:{server}"
@@ -71,7 +76,7 @@ class Keys:
 
     def is_permanent(self, key: str) -> bool:
         """Tell whether a key is meant to have no expiry."""
-        return key in {self.stream, self.epoch}
+        return key in {self.stream, self.epoch} or key.startswith(self.bridge(""))
 
 
 def _tagged(name: str) -> str:

@@ -1,6 +1,6 @@
 """The Lua scripts: their text, and the names that Redis knows them by.
 
-Each file of ``lua/`` is one operation and says what its KEYS, ARGV and reply are; two of them share
+Each file of ``lua/`` is one operation and says what its KEYS, ARGV and reply are; some share
 ``stream.lua``, which is put in front.
 """
 
@@ -19,6 +19,7 @@ class ScriptName(Enum):
     OPEN = ("stream.lua", "open.lua")
     RENEW = ("stream.lua", "renew.lua")
     APPEND = ("stream.lua", "append.lua")
+    FORWARD = ("stream.lua", "forward.lua")
     CLAIM = ("claim.lua",)
     SAVE = ("save.lua",)
     NOTE = ("note.lua",)

@@ -16,12 +16,12 @@ from typing import Any, TypeVar, cast
 from recovery.channels import Channels, Hear
 from recovery.commands import Command, Read
 from recovery.errors import StoreError, StoreUnavailableError
+from recovery.stores.redis.bridging import exchange
 from recovery.stores.redis.channels import RedisChannels
 from recovery.stores.redis.cluster_channels import ClusterChannels
 from recovery.stores.redis.cluster_links import async_link_to, link_to, slots_of
 from recovery.stores.redis.endpoints import Endpoint
 from recovery.stores.redis.keys import Keys
-from recovery.stores.redis.protocol import exchange
 
 __all__ = ["MAX_WAIT", "AsyncRedisStore", "RedisStore"]
 

@@ -39,8 +39,9 @@ export class DrivenClient {
       if (this.marks && !socket.recovered) this.kept.push(["fresh", this.kept.length, null]);
       this.#tell("connect", this.state());
     });
-    socket.on("disconnect", (reason) => {
-      this.#tell("disconnect", { reason, lastOffset: socket._lastOffset ?? null });
+    socket.on("disconnect", (reason, details) => {
+      const response = details?.context?.responseText ?? null;
+      this.#tell("disconnect", { reason, response, lastOffset: socket._lastOffset ?? null });
       if (reason !== "io client disconnect") this.#goOn();
     });
     socket.on("connect_error", (error) => {

@@ -51,21 +51,7 @@ for i = 1, count do
 end
 redis.call('HSET', epoch_key, 'last', last)
 
--- The newest of the old entries stays: it proves that nothing after it was trimmed.
-local cutoff = now - retention
-if cutoff > 0 then
-  local newest_old = redis.call('XREVRANGE', stream, string.format('%.0f', cutoff), '-', 'COUNT', 1)[1]
-  if newest_old then
-    redis.call('XTRIM', stream, 'MINID', newest_old[1])
-  end
-end
-if max_len >= 0 and redis.call('XTRIM', stream, 'MAXLEN', '~', max_len) > 0 then
-  local first = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
-  if not first or tonumber(string.match(first[1], '^%d+')) > cutoff then
-    reply[2] = 1
-  end
-end
-
+reply[2] = trim(stream, now - retention, max_len)
 redis.call('HSET', producer, 'first', sequence, 'last', sequence + count - 1,
   'epoch', epoch, 'cut', reply[2], 'ids', table.concat(ids, ' '))
 redis.call('PEXPIRE', producer, ARGV[5])

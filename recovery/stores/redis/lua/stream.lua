@@ -1,4 +1,4 @@
--- Shared by open.lua, append.lua and renew.lua, which are loaded with this in front: the identity of
+-- Shared by open.lua, append.lua, forward.lua and renew.lua, which are loaded with this in front: the identity of
 -- the stream, and ids that never go backwards.
 --
 -- The epoch key is a hash:
@@ -69,4 +69,22 @@ local function renew(stream, epoch_key, epoch, now, lost)
   local id = add(stream, is_above(last, lost) and last or lost, now, { 'epoch', epoch })
   redis.call('HSET', epoch_key, 'id', epoch, 'last', id, 'at', id)
   return epoch, id
+end
+
+-- Trims what is older than `cutoff`, and caps; returns 1 if a young entry was trimmed, else 0. The newest of
+-- the old entries stays: it proves that nothing after it was trimmed.
+local function trim(stream, cutoff, max_len)
+  if cutoff > 0 then
+    local newest_old = redis.call('XREVRANGE', stream, string.format('%.0f', cutoff), '-', 'COUNT', 1)[1]
+    if newest_old then
+      redis.call('XTRIM', stream, 'MINID', newest_old[1])
+    end
+  end
+  if max_len >= 0 and redis.call('XTRIM', stream, 'MAXLEN', '~', max_len) > 0 then
+    local first = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
+    if not first or tonumber(string.match(first[1], '^%d+')) > cutoff then
+      return 1
+    end
+  end
+  return 0
 end
