@@ -33,7 +33,9 @@ end
 
 local now = clock()
 local epoch, last = ensure(stream, epoch_key, ARGV[1], now)
-local newest = redis.call('XREVRANGE', stream, known, '-', 'COUNT', 1)[1]
+-- To look for the newest entry up to an id, where there is none, Redis goes through the whole stream.
+local oldest = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1][1]
+local newest = not is_above(oldest, known) and redis.call('XREVRANGE', stream, known, '-', 'COUNT', 1)[1]
 if newest and newest[1] ~= known then -- a failover lost it: nobody may take what follows for the next
   epoch, last = renew(stream, epoch_key, ARGV[1], now, known)
 end
@@ -53,7 +55,7 @@ redis.call('HSET', epoch_key, 'last', last)
 
 -- The newest of the old entries stays: it proves that nothing after it was trimmed.
 local cutoff = now - retention
-if cutoff > 0 then
+if tonumber(string.match(oldest, '^%d+')) <= cutoff then
   local newest_old = redis.call('XREVRANGE', stream, string.format('%.0f', cutoff), '-', 'COUNT', 1)[1]
   if newest_old then
     redis.call('XTRIM', stream, 'MINID', newest_old[1])
