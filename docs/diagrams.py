@@ -96,6 +96,7 @@ TOUR = (
     "recovery/stores/memory.py",
     "recovery/stores/redis/keys.py",
     "recovery/stores/redis/scripts.py",
+    "recovery/stores/redis/wire.py",
     "recovery/stores/redis/protocol.py",
     "recovery/stores/redis/faults.py",
     "recovery/stores/redis/connections.py",

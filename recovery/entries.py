@@ -72,6 +72,7 @@ class Kind(IntEnum):
     """The answer: ``requestId`` and ``session``. Nobody answers for a client that is gone."""
 
 
+_PLAIN = frozenset({str, int, float, bool, type(None)})
 _KINDS: Mapping[bytes, Kind] = {str(kind.value).encode(): kind for kind in Kind}
 
 
@@ -298,6 +299,8 @@ def _as_json_has_it(value: object) -> object:
 
 
 def _contains_binary(value: object) -> bool:
+    if type(value) in _PLAIN:  # nearly always; this is asked for each value of each emit
+        return False
     return isinstance(value, bytes | bytearray) or any(map(_contains_binary, _items(value)))
 
 

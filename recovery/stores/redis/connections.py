@@ -22,11 +22,13 @@ from redis.retry import Retry
 from recovery.errors import ConfigurationError
 
 __all__ = [
+    "ANSWER_TIMEOUT",
     "AsyncConnection",
     "Endpoint",
     "SyncConnection",
     "async_connection",
     "can_read",
+    "connect",
     "endpoint_of_client",
     "endpoint_of_url",
     "masked",
@@ -140,7 +142,13 @@ class SyncConnection(Protocol):
 
 
 class AsyncConnection(Protocol):
-    """The same of an asyncio connection; see `SyncConnection`, and `can_read`."""
+    """The same of an asyncio connection; see `SyncConnection`, `connect` and `can_read`.
+
+    Attributes:
+        socket_timeout: seconds that a reply may take, None for ever.
+    """
+
+    socket_timeout: float | None
 
     async def connect(self) -> None:
         """Connect and introduce ourselves."""
@@ -212,6 +220,19 @@ def async_connection(endpoint: Endpoint, *, wait: float = 0.0) -> AsyncConnectio
     except TypeError as error:
         raise _bad_option(endpoint, error) from error
     return made
+
+
+async def connect(connection: AsyncConnection, patience: float) -> None:
+    """Connect, and leave it to the caller from then on to be patient.
+
+    Of itself, redis-py has a timer for each reply, and a task for each thing it sends (8.1).
+
+    Args:
+        patience: seconds that an answer of the handshake may take.
+    """
+    connection.socket_timeout = patience
+    await connection.connect()
+    connection.socket_timeout = None
 
 
 async def can_read(connection: AsyncConnection) -> bool:

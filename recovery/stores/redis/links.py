@@ -17,9 +17,17 @@ from redis.asyncio import SSLConnection
 
 from recovery.errors import StoreError, StoreUnavailableError
 from recovery.stores.redis import faults
-from recovery.stores.redis.connections import Endpoint, async_connection, can_read, sync_connection
+from recovery.stores.redis.connections import (
+    ANSWER_TIMEOUT,
+    Endpoint,
+    async_connection,
+    can_read,
+    connect,
+    sync_connection,
+)
 from recovery.stores.redis.protocol import Exchange, Wire, batch
 from recovery.stores.redis.scripts import ScriptName
+from recovery.stores.redis.wire import packed
 
 __all__ = ["AsyncLink", "Link"]
 
@@ -41,6 +49,7 @@ class AsyncLink:
         self._connection = async_connection(endpoint, wait=wait)
         self._is_encrypted = isinstance(self._connection, SSLConnection)
         self._reads = wait > 0
+        self._patience = ANSWER_TIMEOUT + wait
         self._known: set[ScriptName] = set()
         self._connected = False
         self._closed = False
@@ -79,7 +88,7 @@ class AsyncLink:
             return
         self._known.clear()
         try:
-            await self._connection.connect()
+            await connect(self._connection, self._patience)
         except Exception as error:
             await self._drop()
             raise faults.not_sent(error, self._place) from error
@@ -101,9 +110,11 @@ class AsyncLink:
     async def _round(self, requests: list[Wire]) -> Replies:
         replies: Replies = []
         try:
-            await self._send(requests)
-            while len(replies) < len(requests):
-                replies.append(await self._reply())
+            async with asyncio.timeout(self._patience) as answer:
+                await self._send(requests)
+                while len(replies) < len(requests):
+                    replies.append(await self._reply())
+                    self._be_patient_again(answer)
         except faults.LOST as error:
             await self._drop()
             lost = _closed_error() if self._closed else faults.sent(error, self._place)
@@ -113,17 +124,22 @@ class AsyncLink:
             raise
         return replies
 
+    def _be_patient_again(self, answer: asyncio.Timeout) -> None:
+        """Let the next answer have its time, too; not for each of many that come at once."""
+        deadline, now = answer.when(), asyncio.get_running_loop().time()
+        if deadline is not None and not answer.expired() and deadline - now < self._patience * 0.9:
+            answer.reschedule(now + self._patience)
+
     async def _send(self, requests: list[Wire]) -> None:
         """Send requests, and end as a cancelled task must.
 
-        redis-py (8.1) sends through `asyncio.wait_for`, which on Python 3.11 swallows a cancellation that
+        redis-py (8.1) may send through `asyncio.wait_for`, which on Python 3.11 swallows a cancellation that
         comes just as the inner call completes (https://github.com/python/cpython/issues/86296). The task
         would go on, and `asyncio.run`, which cancels once, wait for it for ever. The test
         ``tests/regressions/test_exit_hangs.py`` shows when this can go.
         """
         cancellations = _cancellations()
-        packed = self._connection.pack_commands(requests)
-        await self._connection.send_packed_command(packed, check_health=False)
+        await self._connection.send_packed_command([packed(requests)], check_health=False)
         if _cancellations() > cancellations:
             raise asyncio.CancelledError
 
@@ -206,8 +222,7 @@ class Link:
     def _round(self, requests: list[Wire]) -> Replies:
         replies: Replies = []
         try:
-            packed = self._connection.pack_commands(requests)
-            self._connection.send_packed_command(packed, check_health=False)
+            self._connection.send_packed_command([packed(requests)], check_health=False)
             while len(replies) < len(requests):
                 replies.append(self._reply())
         except Exception as error:
