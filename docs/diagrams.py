@@ -99,6 +99,7 @@ TOUR = (
     "recovery/stores/redis/wire.py",
     "recovery/stores/redis/protocol.py",
     "recovery/stores/redis/faults.py",
+    "recovery/stores/redis/replies.py",
     "recovery/stores/redis/connections.py",
     "recovery/stores/redis/links.py",
     "recovery/stores/redis/channels.py",

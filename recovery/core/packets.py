@@ -79,10 +79,10 @@ class StoredEntry(Generic[F]):
 
     __slots__ = ("_broadcast", "_fields", "_frames", "_malformed", "head", "offset", "size")
 
-    def __init__(self, entry: Entry, head: Head | None) -> None:
+    def __init__(self, entry: Entry, head: Head | None, size: int) -> None:
         self.offset = entry.offset
         self.head = head
-        self.size = entry.size()
+        self.size = size
         self._fields: Mapping[bytes, bytes] = entry.fields
         self._broadcast: Broadcast | None = None
         self._malformed = ""  # why there is none
@@ -104,12 +104,12 @@ class StoredEntry(Generic[F]):
                 f"entry {entry.offset} has {size} bytes, more than max_packet_bytes ({max_bytes})"
             )
         head = read_head(entry)
-        return cls(entry, head) if head is not None else cls.blank(entry.offset)
+        return cls(entry, head, size) if head is not None else cls.blank(entry.offset)
 
     @classmethod
     def blank(cls, offset: Offset) -> "StoredEntry[Any]":
         """An entry of which only the place counts: nobody can get it, so nothing of it is kept."""
-        return cls(Entry(offset, {}), None)
+        return cls(Entry(offset, {}), None, 0)
 
     @property
     def trace(self) -> bytes:

@@ -114,7 +114,7 @@ def test_entries_of_another_namespace_are_not_found() -> None:
 def test_entries_for_one_server_and_unreadable_ones_take_a_place_only() -> None:
     log = _log()
     log.append(stored(DRAFTS.acknowledge(NSP, HERE, "1", []), 1))
-    log.append(StoredEntry(Entry(at(2), {b"nsp": b"\xff"}), None))
+    log.append(StoredEntry(Entry(at(2), {b"nsp": b"\xff"}), None, 4))
     assert len(log) == 2
     assert (log._index, _missed(log, after=ORIGIN)) == ({}, [])
 

@@ -20,6 +20,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from recovery.errors import ConfigurationError
+from recovery.stores.redis.replies import parser_class
 
 __all__ = [
     "ANSWER_TIMEOUT",
@@ -216,7 +217,12 @@ def async_connection(endpoint: Endpoint, *, wait: float = 0.0) -> AsyncConnectio
     """Make a connection for asyncio; see `sync_connection`."""
     kind = _kind(endpoint, async_connections)
     try:
-        made: AsyncConnection = kind(**endpoint.options, **_manners(wait), retry=AsyncRetry(NoBackoff(), 0))
+        made: AsyncConnection = kind(
+            **endpoint.options,
+            **_manners(wait),
+            retry=AsyncRetry(NoBackoff(), 0),
+            parser_class=parser_class(),
+        )
     except TypeError as error:
         raise _bad_option(endpoint, error) from error
     return made
