@@ -79,7 +79,7 @@ class Entry:
     fields: Mapping[bytes, bytes]
 
     def size(self) -> int:
-        """Bytes of field names and values, the measure of the replay log's bound."""
+        """Bytes of field names and values."""
         return sum(map(len, self.fields)) + sum(map(len, self.fields.values()))
 
 

@@ -114,7 +114,7 @@ def test_entries_of_another_namespace_are_not_found() -> None:
 def test_entries_for_one_server_and_unreadable_ones_take_a_place_only() -> None:
     log = _log()
     log.append(stored(DRAFTS.acknowledge(NSP, HERE, "1", []), 1))
-    log.append(StoredEntry(Entry(at(2), {b"nsp": b"\xff"}), None, 4))
+    log.append(StoredEntry(Entry(at(2), {b"nsp": b"\xff"}), None))
     assert len(log) == 2
     assert (log._index, _missed(log, after=ORIGIN)) == ({}, [])
 
@@ -136,7 +136,7 @@ def test_older_entries_are_added_before_the_others() -> None:
     assert _missed(log, "a", "b", after=at(1)) == [2, 3, 4]
 
 
-@pytest.mark.parametrize("bounds", [{"max_entries": 2}, {"max_bytes": 250}])
+@pytest.mark.parametrize("bounds", [{"max_entries": 2}, {"max_bytes": 1000}])
 def test_older_entries_that_do_not_fit_change_nothing(bounds: dict[str, int]) -> None:
     log = _log(start=at(3), **bounds)
     log.append(stored(event("e", "a"), 4))
