@@ -79,10 +79,10 @@ def _serve(peer: str, count: int, size: int, store: Store) -> Mapping[str, float
     """One process emits, the other one's CPU counts; it has a client, which gets the last event only."""
     with Load() as load, Peer(peer, store.url) as emitter, Peer(peer, store.url, extra_room="relay") as server:
         (client,) = load.connect(server.port, [None])
-        emitter.ask("relay", count=1, size=100, in_flight=1, pause=0)
-        load.until_events([client], 1)
+        emitter.ask("relay", count=20, size=100, in_flight=1, pause=0.002)
+        load.until_events([client], 20)
         cpu = server.cpu()
         emitter.ask("flood", count=count, size=size, missed=0, rooms=100)
         emitter.ask("relay", count=1, size=100, in_flight=1, pause=0)
-        load.until_events([client], 2)
+        load.until_events([client], 21)
         return {"CPU per entry, us": 1e6 * (server.cpu() - cpu) / count}

@@ -12,7 +12,7 @@ from tests.benchmarks.processes import NODE, OURS, Peer
 from tests.benchmarks.store import Store
 from tests.benchmarks.trials import Trial, check
 
-__all__ = ["QUICK", "Sizes", "Storm", "trials"]
+__all__ = ["QUICK", "Sizes", "Storm", "run", "trials", "wait_until_gone"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +81,7 @@ def run(peer: str, storm: Storm, store: Store, **options: Any) -> Mapping[str, f
         load.until_events(visitors, 1)
         auths, sids = [client.presented() for client in visitors], [client.sid for client in visitors]
         load.drop()
-        _wait_until_gone(servers[0])
+        wait_until_gone(servers[0])
         before = int(store.client.xlen("socket.io"))  # type: ignore[arg-type]  # redis-py's union
         servers[-1].ask("flood", count=storm.entries, size=100, missed=storm.missed, rooms=storm.rooms)
         store.wait_for_entries(before + storm.entries)
@@ -112,7 +112,8 @@ def _come_back(
     }
 
 
-def _wait_until_gone(server: Peer) -> None:
+def wait_until_gone(server: Peer) -> None:
+    """Wait until a server has noticed that all of its clients have gone, and saved them."""
     end = time.monotonic() + 60
     while server.ask("clients"):
         if time.monotonic() > end:
