@@ -14,7 +14,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from tests.benchmarks.options import Options, event_of, leave_out
+from tests.benchmarks.options import RARE_GC, Options, collect_rarely, event_of, leave_out
 
 OPTIONS = Options.read(sys.argv[1]) if len(sys.argv) > 1 else Options()
 leave_out(OPTIONS.extras)
@@ -133,6 +133,8 @@ async def serve(options: Options) -> None:
         manager.initialize()
     else:
         port = await listen(sio, options)
+    if RARE_GC in options.extras:
+        collect_rarely()
     print(json.dumps({"port": port}), flush=True)  # noqa: T201 - the parent reads it
     commands = Commands(manager, sio)
     reader = asyncio.StreamReader()

@@ -1,0 +1,54 @@
+"""Idle: many clients that do nothing; what they cost beyond their pings, which a stock server sends, too."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from tests.benchmarks.load import Load
+from tests.benchmarks.processes import ASYNC_MEMORY, OURS, Peer
+from tests.benchmarks.store import Store
+from tests.benchmarks.trials import Trial, check
+
+__all__ = ["QUICK", "Sizes", "trials"]
+
+_PING_INTERVAL = 25.0  # python-engineio's default
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sizes:
+    """How large.
+
+    Attributes:
+        clients: that are connected.
+        seconds: that are measured; a multiple of the ping interval and of the checkpoint interval is fair.
+        ping_interval: seconds.
+    """
+
+    clients: int = 5000
+    seconds: float = 30.0
+    ping_interval: float = _PING_INTERVAL
+
+
+QUICK = Sizes(clients=20, seconds=0.5, ping_interval=0.2)
+
+
+def trials(sizes: Sizes) -> Iterator[Trial]:
+    """Ours, and a stock server that knows nothing of Redis; with pings, and without."""
+    for interval, case in ((sizes.ping_interval, "with pings"), (600.0, "without pings")):
+        for peer in (OURS, ASYNC_MEMORY):
+            yield Trial(case, peer, partial(_run, peer, interval, sizes))
+
+
+def _run(peer: str, interval: float, sizes: Sizes, store: Store) -> Mapping[str, float]:
+    with Load() as load, Peer(peer, store.url, ping_interval=interval) as server:
+        load.connect(server.port, [None] * sizes.clients, at_once=200)
+        load.run_for(min(2.0, sizes.seconds))
+        cpu, commands = server.cpu(), store.info("total_commands_processed")
+        load.run_for(sizes.seconds)
+        cpu, commands = server.cpu() - cpu, store.info("total_commands_processed") - commands
+        check(server.ask("clients") == sizes.clients, "clients were lost")
+        return {
+            "percent of a core": 100 * cpu / sizes.seconds,
+            "CPU per client and minute, us": 60e6 * cpu / sizes.seconds / sizes.clients,
+            "Redis commands/s": commands / sizes.seconds,
+        }
