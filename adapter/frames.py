@@ -43,7 +43,9 @@ class EioFrames:
 
     def event(self, namespace: Namespace, args: Sequence[Any]) -> Sequence[EioPacket]:
         """Encode an event without acknowledgement."""
-        return self._encode(self._packet_class(EVENT, namespace=namespace, data=list(args), binary=_hint(args)))
+        return self._encode(
+            self._packet_class(EVENT, namespace=namespace, data=list(args), binary=_hint(args))
+        )
 
     def event_with_ack(
         self, namespace: Namespace, sid: Sid, args: Sequence[Any], ack: AckRequest
@@ -62,5 +64,5 @@ class EioFrames:
 
 
 def _hint(args: Sequence[Any]) -> bool | None:
-    """False if there is no binary data; else None, which has the packet look (5.18 takes ten times as long)."""
+    """False if there is no binary data; else None, which has the packet look, in ten times the time."""
     return None if contains_binary(args) else False

@@ -1,15 +1,16 @@
-"""Polls: how a transport of an asyncio server takes packets out of its queue, with no task and no timer for each.
+"""Polls: how a transport of an asyncio server takes packets out of its queue, with no task or timer for each.
 
 It stands in for ``AsyncSocket.poll`` of python-engineio (4.15.1), and does the same but for rule 4:
 
 1. It waits for a packet, for at most ping interval and ping timeout, and returns all that are there then.
-2. A `None` in the queue is the word to end. Alone it is taken out, and nothing is returned; behind packets it stays.
+2. A `None` in the queue is the word to end. Alone it is taken out, and nothing is returned; behind packets it
+   stays.
 3. It raises `engineio.exceptions.QueueEmpty` if nothing came in time, or whoever waits was cancelled.
-4. No polling payload holds an event and a CLOSE (`without_close`). A close empties the queue first, but a poll may
-   have taken an event by then, and look for more.
+4. No polling payload holds an event and a CLOSE (`without_close`). A close empties the queue first, but a
+   poll may have taken an event by then, and look for more.
 
-That one waits through `asyncio.wait_for`, which on Python 3.11 makes a task for each wait: a third of the time of a
-broadcast.
+That one waits through `asyncio.wait_for`, which on Python 3.11 makes a task for each wait: a third of the
+time of a broadcast.
 """
 
 import asyncio

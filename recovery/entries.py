@@ -230,8 +230,8 @@ def make_draft(
 def read_head(entry: Entry) -> Head | None:
     """Read an entry's head; None for entries that are not for us to understand.
 
-    Those are entries without a namespace (the genesis entry) and of an unknown type. Entries with the same head
-    share it, as far as it is remembered: most traffic goes to the same few rooms.
+    Those are entries without a namespace (the genesis entry) and of an unknown type. Entries with the same
+    head share it, as far as it is remembered: most traffic goes to the same few rooms.
 
     Raises:
         MalformedError: a field has bytes that it cannot have.

@@ -321,7 +321,7 @@ class Dispatcher(Generic[F]):
 
     def _anyone_in(self, namespace: Namespace, rooms: Sequence[Room]) -> bool:
         members = self._members
-        for room in rooms or (_EVERYONE,):  # asked for each entry of the stream, so nothing is made here
+        for room in rooms or (_EVERYONE,):  # noqa: SIM110 - asked for each entry: no generator for that
             if (namespace, room) in members:
                 return True
         return False

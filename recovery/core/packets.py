@@ -17,7 +17,7 @@ from recovery.records import Audience, Entry, Namespace, ServerId, Sid
 __all__ = ["AckRequest", "Broadcast", "FrameCodec", "Observer", "StoredEntry"]
 
 _OVERHEAD = 300
-"""Bytes of memory of an entry besides its data: the object, its offset, its places in the log's lines (CPython 3.11)."""
+"""Bytes of memory of an entry besides its data: object, its offset, its places in the log (Python 3.11)."""
 
 F = TypeVar("F")
 F_co = TypeVar("F_co", covariant=True)

@@ -46,9 +46,7 @@ def trials(sizes: Sizes) -> Iterator[Trial]:
             yield Trial(f"threads, C={clients}", peer, partial(run, peer, clients, count, sizes.size))
 
 
-def run(
-    peer: str, clients: int, count: int, size: int, store: Store, **options: Any
-) -> Mapping[str, float]:
+def run(peer: str, clients: int, count: int, size: int, store: Store, **options: Any) -> Mapping[str, float]:
     """Emit as fast as one task can; take the time until the last client has the last event."""
     with Load() as load, Peer(peer, store.url, **options) as server:
         members = load.connect(server.port, [None] * clients, at_once=50)

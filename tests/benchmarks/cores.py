@@ -1,4 +1,4 @@
-"""Cores: the server under test has one for itself, Redis and the load share the other; and what processes cost."""
+"""Cores: the server under test has one for itself, Redis and the load share the other."""
 
 import os
 from collections.abc import Sequence

@@ -1,12 +1,11 @@
 """Extras: what packages that promise speed bring, and garbage collections that come rarely, one by one."""
 
-import importlib.util
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
 from tests.benchmarks import broadcast, emit, storm
-from tests.benchmarks.options import EXTRAS, RARE_GC
+from tests.benchmarks.options import installed_extras
 from tests.benchmarks.processes import OURS
 from tests.benchmarks.trials import Trial
 
@@ -34,11 +33,9 @@ QUICK = Sizes(clients=10, deliveries=200, emits=200)
 
 
 def trials(sizes: Sizes) -> Iterator[Trial]:
-    """No package, each that is installed, and all of them; the "peer" is the package."""
-    installed = [name for name in EXTRAS if importlib.util.find_spec(name) is not None]
-    choices = {NONE: [], **{name: [name] for name in installed}}
-    if sizes is not QUICK:
-        choices |= {RARE_GC: [RARE_GC], ALL: [*installed, RARE_GC]}
+    """Nothing, each that is installed, and all of them; the "peer" is the package."""
+    choices = {NONE: []} if sizes is QUICK else {NONE: [], **{name: [name] for name in installed_extras()}}
+    choices[ALL] = installed_extras()
     for name, chosen in choices.items():
         scene = storm.Storm(sizes.clients, 10, 1000)
         yield Trial("storm", name, partial(storm.run, OURS, scene, extras=chosen))

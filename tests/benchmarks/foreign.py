@@ -1,17 +1,18 @@
 """Foreign traffic: what an entry costs a server of which no client is addressed."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from recovery.core.dispatcher import Dispatcher
+from recovery.core.packets import AckRequest
 from recovery.core.replay_log import ReplayLog
 from recovery.drafts import Drafts
 from recovery.entries import PayloadCodec
 from recovery.offsets import ORIGIN, Offset
-from recovery.records import Audience, Entry, Namespace, ServerId
+from recovery.records import Audience, Entry, Namespace, ServerId, Sid
 from tests.benchmarks.cores import others_core, pin, server_core
 from tests.benchmarks.load import Load
 from tests.benchmarks.processes import NODE, OURS, Peer
@@ -51,10 +52,13 @@ def trials(sizes: Sizes) -> Iterator[Trial]:
 class _NoFrames:
     """What would encode packets; nobody gets any."""
 
-    def event(self, *_: Any) -> list[Any]:
+    def event(self, namespace: Namespace, args: Sequence[Any]) -> Sequence[Any]:
         raise AssertionError("nobody is addressed")
 
-    event_with_ack = event
+    def event_with_ack(
+        self, namespace: Namespace, sid: Sid, args: Sequence[Any], ack: AckRequest
+    ) -> Sequence[Any]:
+        raise AssertionError("nobody is addressed")
 
 
 def _dispatch(count: int, size: int, _store: Store) -> Mapping[str, float]:
@@ -77,7 +81,11 @@ def _dispatch(count: int, size: int, _store: Store) -> Mapping[str, float]:
 
 def _serve(peer: str, count: int, size: int, store: Store) -> Mapping[str, float]:
     """One process emits, the other one's CPU counts; it has a client, which gets the last event only."""
-    with Load() as load, Peer(peer, store.url) as emitter, Peer(peer, store.url, extra_room="relay") as server:
+    with (
+        Load() as load,
+        Peer(peer, store.url) as emitter,
+        Peer(peer, store.url, extra_room="relay") as server,
+    ):
         (client,) = load.connect(server.port, [None])
         emitter.ask("relay", count=20, size=100, in_flight=1, pause=0.002)
         load.until_events([client], 20)

@@ -15,8 +15,8 @@ from recovery.offsets import ORIGIN, Offset
 from recovery.records import Audience, Entry, Namespace, ServerId
 from tests.benchmarks.load import Load
 from tests.benchmarks.processes import ASYNC_MEMORY, ASYNC_REDIS, NODE, OURS, Peer
-from tests.benchmarks.storm import wait_until_gone
 from tests.benchmarks.store import Store
+from tests.benchmarks.storm import wait_until_gone
 from tests.benchmarks.trials import Trial, check
 
 __all__ = ["QUICK", "Sizes", "trials"]
@@ -67,7 +67,7 @@ def _session(peer: str, count: int, store: Store) -> Mapping[str, float]:
 def _entry(peer: str, count: int, store: Store) -> Mapping[str, float]:
     with Load() as load, Peer(peer, store.url) as server:
         load.connect(server.port, [None])
-        before = int(store.client.xlen("socket.io"))  # type: ignore[arg-type]  # redis-py's union
+        before = int(store.client.xlen("socket.io"))
         server.ask("flood", count=count, size=100, missed=0, rooms=100)
         store.wait_for_entries(before + count)
         client: Any = store.client
@@ -93,9 +93,10 @@ def _log(bound: int, _store: Store) -> Mapping[str, float]:
     number = 0
     while log.start == ORIGIN or number < 2 * len(log):
         number += 1
-        fields = {bytes(bytearray(name)): bytes(bytearray(value)) for name, value in made[number % 100].fields}
+        fields = {
+            bytes(bytearray(name)): bytes(bytearray(value)) for name, value in made[number % 100].fields
+        }
         log.append(StoredEntry.read(Entry(Offset(1_700_000_000_000 + number, 0), fields)))
-    del fields
     gc.collect()
     used = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()

@@ -2,14 +2,14 @@
 
 import asyncio
 import gc
-import importlib
+import importlib.util
 import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["EXTRAS", "RARE_GC", "Options", "collect_rarely", "event_of", "leave_out"]
+__all__ = ["EXTRAS", "RARE_GC", "Options", "collect_rarely", "event_of", "installed_extras", "leave_out"]
 
 EXTRAS = ("hiredis", "httptools", "orjson", "uvloop")
 """Packages that may make a server faster. A process uses those that it is told, whatever is installed."""
@@ -52,7 +52,9 @@ class Options:
 
     def room_names(self) -> list[str]:
         """Rooms that each client enters."""
-        return [f"room-{number}" for number in range(self.rooms)] + ([self.extra_room] if self.extra_room else [])
+        return [f"room-{number}" for number in range(self.rooms)] + (
+            [self.extra_room] if self.extra_room else []
+        )
 
     def json_module(self) -> Any:
         """The JSON module that payloads are written and read with; None for the usual one."""
@@ -78,6 +80,11 @@ def leave_out(extras: Sequence[str]) -> None:
     for name in EXTRAS:
         if name not in extras:
             sys.modules[name] = None  # type: ignore[assignment]  # this is how Python is told so
+
+
+def installed_extras() -> list[str]:
+    """Everything that may make a server faster here."""
+    return [*(name for name in EXTRAS if importlib.util.find_spec(name) is not None), RARE_GC]
 
 
 def collect_rarely() -> None:

@@ -1,4 +1,4 @@
-"""The page docs/explanation/performance.md: its tables and plots are made from results, its words are not.
+"""The page docs/explanation/performance.md: its tables and plots come from results, its words do not.
 
 A page holds a table between ``<!-- measured: NAME -->`` and ``<!-- end -->``, as drawings stand in other pages.
 """

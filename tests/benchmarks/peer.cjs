@@ -28,6 +28,7 @@ async function main() {
   const io = new Server(http, {
     adapter: createAdapter(client, { maxLen: 1_000_000, ...(options.settings?.node ?? {}) }),
     connectionStateRecovery: { maxDisconnectionDuration: 120_000 },
+    connectTimeout: 600_000, // a storm may take longer than the usual 45 s
     pingInterval: options.ping_interval * 1000,
     cors: { origin: "*" },
   });

@@ -32,8 +32,10 @@ def draw(title: str, below: str, lines: Sequence[Line]) -> str:
     across = _Axis(xs, _LEFT, _WIDTH - _RIGHT, tight=True)
     up = _Axis(ys, _HEIGHT - _BOTTOM, _TOP)
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img"'
-        f' font-family="sans-serif" font-size="12">',
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img"'
+            ' font-family="sans-serif" font-size="12">'
+        ),
         f"<title>{escape(title)}, by {escape(below)}</title>",
         _text(_LEFT, 20, title, anchor="start", weight="bold"),
         _text((_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 10, below),
@@ -48,8 +50,10 @@ class _Axis:
     """Where a value stands, in pixels."""
 
     def __init__(self, values: Sequence[float], begin: float, end: float, *, tight: bool = False) -> None:
-        low, high = log10(min(values)), log10(max(values))
-        self.low, self.high = (low, max(high, low + 0.1)) if tight else (floor(low), max(ceil(high), floor(low) + 1))
+        self.low, self.high = log10(min(values)), log10(max(values))
+        if not tight:  # whole decades
+            self.low, self.high = float(floor(self.low)), float(ceil(self.high))
+        self.high = max(self.high, self.low + 0.1)
         self._begin, self._end = begin, end
 
     def __call__(self, value: float) -> float:
@@ -78,7 +82,8 @@ def _line(line: Line, number: int, across: _Axis, up: _Axis) -> Iterator[str]:
     way = "L".join(f"{x} {y}" for x, y in places)
     yield f'<path d="M{way}" fill="none" stroke="{colour}" stroke-width="2" stroke-dasharray="{dash}"/>'
     for (x, y), (_, value) in zip(places, line.points, strict=True):
-        yield f'<circle cx="{x}" cy="{y}" r="3" fill="{colour}"><title>{escape(line.name)}: {shown(value)}</title></circle>'
+        label = f"{escape(line.name)}: {shown(value)}"
+        yield f'<circle cx="{x}" cy="{y}" r="3" fill="{colour}"><title>{label}</title></circle>'
     x, y = places[-1]
     yield _text(x + 8, y + 4, f"{line.name} ({shown(line.points[-1][1])})", anchor="start", colour=colour)
 

@@ -12,9 +12,10 @@ from typing import Any, Self
 from tests.benchmarks.cores import cpu_seconds, memory_bytes, pin, server_core
 from tests.e2e.npm import NODE_FOLDER, find_executable
 
-__all__ = ["ASYNC_MEMORY", "ASYNC_REDIS", "NODE", "OURS", "OURS_SYNC", "SYNC_REDIS", "Peer"]
+__all__ = ["ASYNC_MEMORY", "ASYNC_REDIS", "NODE", "OURS", "OURS_SYNC", "OURS_TUNED", "SYNC_REDIS", "Peer"]
 
 OURS, ASYNC_REDIS, ASYNC_MEMORY = "ours", "AsyncRedisManager", "AsyncManager"
+OURS_TUNED = "ours, with all extras"
 OURS_SYNC, SYNC_REDIS = "ours, threads", "RedisManager"
 NODE = "Node"
 
@@ -39,7 +40,11 @@ class Peer:
         self._process = subprocess.Popen(
             [*command, settings],
             cwd=_ROOT,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(_ROOT), os.environ.get("PYTHONPATH", "")]), "NODE_FOLDER": str(NODE_FOLDER)},
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join([str(_ROOT), os.environ.get("PYTHONPATH", "")]),
+                "NODE_FOLDER": str(NODE_FOLDER),
+            },
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )

@@ -61,7 +61,11 @@ class _Latencies:
 
 
 def _alone(peer: str, count: int, store: Store) -> Mapping[str, float]:
-    with Load() as load, Peer(peer, store.url) as emitter, Peer(peer, store.url, extra_room="relay") as server:
+    with (
+        Load() as load,
+        Peer(peer, store.url) as emitter,
+        Peer(peer, store.url, extra_room="relay") as server,
+    ):
         (client,) = load.connect(server.port, [None])
         _warm_up(emitter, client, load)
         latencies = _Latencies(client)
@@ -79,7 +83,11 @@ def _alone(peer: str, count: int, store: Store) -> Mapping[str, float]:
 
 
 def _together(peer: str, count: int, in_flight: int, store: Store) -> Mapping[str, float]:
-    with Load() as load, Peer(peer, store.url) as emitter, Peer(peer, store.url, extra_room="relay") as server:
+    with (
+        Load() as load,
+        Peer(peer, store.url) as emitter,
+        Peer(peer, store.url, extra_room="relay") as server,
+    ):
         (client,) = load.connect(server.port, [None])
         _warm_up(emitter, client, load)
         begin = time.perf_counter()

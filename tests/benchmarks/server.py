@@ -138,7 +138,9 @@ async def serve(options: Options) -> None:
     print(json.dumps({"port": port}), flush=True)  # noqa: T201 - the parent reads it
     commands = Commands(manager, sio)
     reader = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
+    )
     while line := await reader.readline():
         request = json.loads(line)
         print(json.dumps(await answer(getattr(commands, request.pop("do")), request)), flush=True)  # noqa: T201

@@ -1,4 +1,4 @@
-"""A Redis of the benchmarks' own, on the load's core, without a disk; all peers share it one after the other."""
+"""A Redis of the benchmarks' own, on the load's core, without a disk; all peers share it, one by one."""
 
 import subprocess
 import time
@@ -57,7 +57,7 @@ class Store:
     def wait_for_entries(self, count: int, stream: str = "socket.io", *, timeout: float = 60.0) -> None:
         """Wait until the stream has so many entries, the first one that a server puts there among them."""
         end = time.monotonic() + timeout
-        while int(self.client.xlen(stream)) < count:  # type: ignore[arg-type]  # redis-py's union with awaitables
+        while int(self.client.xlen(stream)) < count:
             if time.monotonic() > end:
                 raise TimeoutError(f"{stream} did not get {count} entries within {timeout} s")
             time.sleep(0.005)

@@ -8,7 +8,8 @@ from functools import partial
 from typing import Any
 
 from tests.benchmarks.load import Load
-from tests.benchmarks.processes import NODE, OURS, Peer
+from tests.benchmarks.options import installed_extras
+from tests.benchmarks.processes import NODE, OURS, OURS_TUNED, Peer
 from tests.benchmarks.store import Store
 from tests.benchmarks.trials import Trial, check
 
@@ -38,11 +39,15 @@ QUICK = Sizes(clients=20, entries=(100,), many=0, cold_entries=100)
 
 
 def trials(sizes: Sizes) -> Iterator[Trial]:
-    """Both peers for each number of entries; a process without a past; and one large storm."""
+    """Both peers for each number of entries, ours with all extras, too; and two cases of ours alone.
+
+    These are a process without a past, and one large storm.
+    """
     for entries in sizes.entries:
         storm = Storm(sizes.clients, sizes.missed, entries)
-        for peer in (OURS, NODE):
-            yield Trial(f"M={entries}", peer, partial(run, peer, storm))
+        yield Trial(f"M={entries}", OURS, partial(run, OURS, storm))
+        yield Trial(f"M={entries}", NODE, partial(run, NODE, storm))
+        yield Trial(f"M={entries}", OURS_TUNED, partial(run, OURS, storm, extras=installed_extras()))
     if sizes.cold_entries:
         storm = Storm(sizes.clients, sizes.missed, sizes.cold_entries, cold=True)
         yield Trial(f"cold, M={sizes.cold_entries}", OURS, partial(run, OURS, storm))
@@ -82,7 +87,7 @@ def run(peer: str, storm: Storm, store: Store, **options: Any) -> Mapping[str, f
         auths, sids = [client.presented() for client in visitors], [client.sid for client in visitors]
         load.drop()
         wait_until_gone(servers[0])
-        before = int(store.client.xlen("socket.io"))  # type: ignore[arg-type]  # redis-py's union
+        before = int(store.client.xlen("socket.io"))
         servers[-1].ask("flood", count=storm.entries, size=100, missed=storm.missed, rooms=storm.rooms)
         store.wait_for_entries(before + storm.entries)
         server = stack.enter_context(Peer(peer, store.url, **options)) if storm.cold else servers[0]
@@ -96,7 +101,7 @@ def _come_back(
     output = store.info("total_net_output_bytes")
     begin = time.perf_counter()
     back = load.connect(server.port, auths, timeout=180)
-    load.until_events(back, storm.missed)
+    load.until_events(back, storm.missed, timeout=180)
     seconds = time.perf_counter() - begin
     output = store.info("total_net_output_bytes") - output
     cpu = server.cpu() - cpu

@@ -1,6 +1,6 @@
 """A synchronous server under test, with werkzeug's threads: ours, or stock python-socketio.
 
-    python -m tests.benchmarks.sync_server '{"kind": "RedisManager", "url": "redis://..."}'
+python -m tests.benchmarks.sync_server '{"kind": "RedisManager", "url": "redis://..."}'
 """
 
 import json
@@ -49,7 +49,11 @@ def main() -> None:
     sio = socketio.Server(
         async_mode="threading", client_manager=make_manager(options), ping_interval=options.ping_interval
     )
-    sio.on("connect", lambda _sid, _environ: None)
+
+    @sio.event
+    def connect(sid: str, environ: dict[str, Any]) -> None:
+        """Let everybody in."""
+
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     listener.listen(1024)

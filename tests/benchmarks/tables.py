@@ -59,7 +59,9 @@ def _place(results: Results, benchmark: str, key: Key) -> tuple[int, ...]:
     """Where a row stands: cases and figures in the order in which they came, peers within."""
     case, peer, figure = key.case, key.peer, key.figure
     keys = [each for each, _ in results.of(benchmark)]
-    orders = [list(dict.fromkeys(getattr(each, name) for each in keys)) for name in ("case", "figure", "peer")]
+    orders = [
+        list(dict.fromkeys(getattr(each, name) for each in keys)) for name in ("case", "figure", "peer")
+    ]
     return orders[0].index(case), orders[1].index(figure), orders[2].index(peer)
 
 
@@ -94,7 +96,9 @@ def _difference(mine: Key, other: Key) -> str:
 def _table(title: str, head: Row, body: Iterator[Row]) -> Table:
     table = Table(title=title, title_justify="left")
     for name in head:
-        table.add_column(name, justify="right" if name in {"median", "lowest", "highest", "measured"} else "left")
+        table.add_column(
+            name, justify="right" if name in {"median", "lowest", "highest", "measured"} else "left"
+        )
     for row in body:
         table.add_row(*(cell.replace("**", "") for cell in row))
     return table

@@ -1,7 +1,7 @@
 """XREVRANGE up to an id with nothing before it makes Redis go through the whole stream (7.0, Valkey 9).
 
-Each append asked it for the newest entry that is too old. Until there was one, a batch cost more the longer the
-stream was: 20 ms with 100 000 entries.
+Each append asked it for the newest entry that is too old. Until there was one, a batch cost more the longer
+the stream was: 20 ms with 100 000 entries.
 """
 
 import redis.asyncio

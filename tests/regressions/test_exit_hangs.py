@@ -20,6 +20,8 @@ from recovery.stores.redis.protocol import exchange
 class Connection:
     """redis-py's, as far as a link uses it: sending ends as `end` says, and an answer never comes."""
 
+    socket_timeout: float | None = None
+
     def __init__(self, link: AsyncLink, *, cancelled_before: bool = False) -> None:
         self._link = link
         self._cancelled_before = cancelled_before

@@ -25,7 +25,8 @@ def polled(request: pytest.FixtureRequest) -> Polled:
 
 
 def _socket(*, patience: float = 60.0) -> AsyncSocket:
-    server = AsyncServer(async_mode="asgi", ping_interval=patience / 2, ping_timeout=patience / 2)
+    half: Any = patience / 2  # fractions of a second are allowed, whatever pyright reads in the defaults
+    server = AsyncServer(async_mode="asgi", ping_interval=half, ping_timeout=half)
     return AsyncSocket(server, "sid")
 
 

@@ -1,8 +1,8 @@
 """Replies, read out of bytes: in place of redis-py's parser for asyncio, where hiredis is not installed.
 
-redis-py (8.1) awaits each line and each value by itself: an entry of the stream has a dozen, and half of a reader's
-time went there. Here a reply is read without waiting, as far as it has come; what has not is waited for, and reading
-goes on where it was. What comes out is the same.
+redis-py (8.1) awaits each line and each value by itself: an entry of the stream has a dozen, and half of a
+reader's time went there. Here a reply is read without waiting, as far as it has come; what has not is waited
+for, and reading goes on where it was. What comes out is the same.
 """
 
 from typing import Any
@@ -11,18 +11,18 @@ from redis.asyncio import connection as connections
 from redis.exceptions import ConnectionError as LostError
 from redis.exceptions import InvalidResponse
 
-__all__ = ["parser_class"]
+__all__ = ["Parser", "Replies", "parser_class"]
 
 _CHUNK = 1 << 16
 _NOTHING = object()
 
-# The parsers of redis-py have private names only. Which of them is the default tells whether hiredis is there.
+# The parsers of redis-py have private names only; which one is the default tells whether hiredis is there.
 _Stock: Any = getattr(connections, "_AsyncRESP2Parser", None)
 
 
 def parser_class() -> Any:
     """The class of parsers for connections that speak RESP2."""
-    return connections.DefaultParser if _Parser is None or _has_hiredis() else _Parser
+    return connections.DefaultParser if _Stock is None or _has_hiredis() else Parser
 
 
 def _has_hiredis() -> bool:
@@ -120,39 +120,36 @@ class _ReplyError(Exception):
     """An error of the server, as text."""
 
 
-def _make_parser() -> Any:
-    if _Stock is None:
-        return None
-
-    class Parser(_Stock):  # type: ignore[misc]  # whatever redis-py has
-        """redis-py's parser, with another way to read."""
-
-        def on_connect(self, connection: Any) -> None:
-            self._replies = Replies()
-            super().on_connect(connection)
-
-        async def can_read(self) -> bool:
-            return not self._replies.is_idle or bool(await super().can_read())
-
-        async def read_response(self, disable_decoding: bool = False) -> Any:  # noqa: ARG002, FBT - redis-py's
-            if not self._connected:
-                raise LostError("the connection was closed")
-            while (reply := self._replies.next()) is None:
-                data = await self._stream.read(max(_CHUNK, self._replies.lacking))
-                if not data:
-                    raise LostError("the server closed the connection")
-                self._replies.feed(data)
-            return self._meant(reply[0])
-
-        def _meant(self, value: Any) -> Any:
-            if not isinstance(value, _ReplyError):
-                return value
-            error = self.parse_error(str(value))
-            if isinstance(error, LostError):
-                raise error
-            return error
-
-    return Parser
+_Base: Any = _Stock or object
 
 
-_Parser: Any = _make_parser()
+class Parser(_Base):  # type: ignore[misc]  # whatever redis-py has
+    """redis-py's parser, with another way to read."""
+
+    def on_connect(self, connection: Any) -> None:
+        """Begin with a stream."""
+        self._replies = Replies()
+        _Base.on_connect(self, connection)
+
+    async def can_read(self) -> bool:
+        """Whether bytes that nobody asked for have come, or the end."""
+        return not self._replies.is_idle or bool(await _Base.can_read(self))
+
+    async def read_response(self, *_args: Any, **_kwargs: Any) -> Any:  # of redis-py; nothing is decoded here
+        """Return the next reply, or an error that stands in its place."""
+        if not self._connected:
+            raise LostError("the connection was closed")
+        while (reply := self._replies.next()) is None:
+            data = await self._stream.read(max(_CHUNK, self._replies.lacking))
+            if not data:
+                raise LostError("the server closed the connection")
+            self._replies.feed(data)
+        return self._meant(reply[0])
+
+    def _meant(self, value: Any) -> Any:
+        if not isinstance(value, _ReplyError):
+            return value
+        error = self.parse_error(str(value))
+        if isinstance(error, LostError):
+            raise error
+        return error
