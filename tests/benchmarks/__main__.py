@@ -50,7 +50,7 @@ JsonPath = Annotated[Path | None, typer.Option("--json", help="Where to write th
 def measure(
     plans: Mapping[str, list[Trial]], *, rounds: int, console: Console, report: Path | None = None
 ) -> Results:
-    """Run trials with a progress bar; what was measured is written even if something fails on the way."""
+    """Run trials with a progress bar; what was measured is written after each benchmark."""
     install_packages()
     pin(others_core())
     _allow_many_files()
@@ -64,10 +64,8 @@ def measure(
         def begin(what: str) -> None:
             progress.update(task, advance=1, description=what)
 
-        try:
-            for name, trials in plans.items():
-                run_all(name, trials, store, results, rounds=rounds, progress=begin)
-        finally:
+        for name, trials in plans.items():
+            run_all(name, trials, store, results, rounds=rounds, progress=begin)
             if report is not None:
                 results.save(report)
     return results

@@ -1,6 +1,6 @@
 """The page docs/explanation/performance.md: its tables and plots come from results, its words do not.
 
-A page holds a table between ``<!-- measured: NAME -->`` and ``<!-- end -->``, as drawings stand in other pages.
+A page holds a table between ``<!-- measured: NAME -->`` and ``<!-- end -->``, like drawings in other pages.
 """
 
 import re
