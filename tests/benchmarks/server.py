@@ -153,7 +153,9 @@ async def listen(sio: socketio.AsyncServer, options: Options) -> int:
     listener.bind(("127.0.0.1", 0))
     listener.listen(16384)
     http = "httptools" if "httptools" in options.extras else "h11"
-    config = uvicorn.Config(socketio.ASGIApp(sio), log_level="error", http=http, backlog=16384)
+    config = uvicorn.Config(
+        socketio.ASGIApp(sio), log_level="error", http=http, backlog=16384, ws_ping_interval=None
+    )
     server = uvicorn.Server(config)
     options.tasks.append(asyncio.create_task(server.serve(sockets=[listener])))
     while not server.started:
