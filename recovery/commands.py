@@ -189,7 +189,7 @@ class ClaimSession(Command["Claimed | ClaimRefused"]):
         identity: what the setting ``identity`` returned for this client, "" for none; must equal
             what the session was saved with.
         owner: the claiming server.
-        nonce: random, one per attempt of a client.
+        nonce: random, one per attempt of a client; not empty.
         max_bytes: a saved session with more is refused, and not transferred; None for no limit.
     """
 
@@ -239,7 +239,8 @@ class ClaimRefused:
 class SaveSession(Command["Saved | Overtaken"]):
     """Write a session, or parts of it, under a claim number.
 
-    Refused, with nothing changed, if the stored claim number is not `number`, or is another owner's. With
+    Refused, with nothing changed, if the stored claim number is not `number`, or is that of another owner or
+    nonce (a failover that loses a claim lets its number be given again). With
     `create` it makes a session that does not exist, and does so again for the same owner (whose first reply
     may have been lost); a session that an older claim has created since the store lost it is replaced. With
     state ENDED the session's value is deleted, and only the word "ended" stays for `linger_ms`. That is
@@ -253,6 +254,7 @@ class SaveSession(Command["Saved | Overtaken"]):
         linger_ms: how much longer the claim outlives the session, so that "expired" can be told from
             "unknown".
         keep_ms: how much longer the value does, for `recovery.deadlines.ExpireSession`; at most `linger_ms`.
+        nonce: of the claim that is `number`; "" for a session that nobody has claimed yet.
     """
 
     pid: Pid = field(repr=False)
@@ -268,6 +270,7 @@ class SaveSession(Command["Saved | Overtaken"]):
     linger_ms: int
     create: bool = False
     keep_ms: int = 0
+    nonce: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,7 @@ class SessionWriter:
         self._store = store
         self._timeout = timeout
         self._meters = Meters() if meters is None else meters
-        self._waiting: dict[tuple[Pid, int, bool], _Write] = {}
+        self._waiting: dict[tuple[Pid, int, str, bool], _Write] = {}
         self._flusher = Flusher(self._flush, "recovery.sessions")
 
     async def write(self, command: SaveSession) -> Saved | Overtaken:
@@ -66,7 +66,7 @@ class SessionWriter:
         """
         loop = asyncio.get_running_loop()
         outcome: asyncio.Future[Saved | Overtaken] = loop.create_future()
-        key = (command.pid, command.number, command.state is HolderState.ENDED)
+        key = (command.pid, command.number, command.nonce, command.state is HolderState.ENDED)
         write = self._waiting.get(key)
         if write is None:
             write = self._waiting[key] = _Write(command, [], loop.time())

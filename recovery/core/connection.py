@@ -55,6 +55,7 @@ class Connection(Generic[F]):
         epoch: of the stream that it reads, a connection does not outlive it.
         identity: the user that the session is bound to (setting ``identity``), "" for none.
         number: the claim number under which its session is saved.
+        nonce: of that claim; "" for a session that nobody has claimed yet.
         proven: everything up to here was received by the client.
         user_session: python-socketio's dict for this client.
         foreign: an offset of an earlier session that the client may still present (`SavedSession`).
@@ -76,6 +77,7 @@ class Connection(Generic[F]):
         "identity",
         "membership",
         "namespace",
+        "nonce",
         "number",
         "phase",
         "pid",
@@ -102,6 +104,7 @@ class Connection(Generic[F]):
         epoch: Epoch,
         identity: str,
         number: int,
+        nonce: str,
         proven: Offset,
         user_session: dict[str, Any],
         foreign: Offset | None = None,
@@ -117,6 +120,7 @@ class Connection(Generic[F]):
         self.epoch = epoch
         self.identity = identity
         self.number = number
+        self.nonce = nonce
         self.proven = proven
         self.user_session = user_session
         self.foreign = foreign

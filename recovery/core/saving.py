@@ -60,6 +60,7 @@ def save_command(
     return SaveSession(
         pid=connection.pid,
         number=connection.number,
+        nonce=connection.nonce,
         owner=server,
         namespace=connection.namespace,
         identity=connection.identity,

@@ -355,6 +355,7 @@ def _connection_of(claim: _Claim, newcomer: Newcomer[F], membership: Membership)
         epoch=session.epoch,
         identity=newcomer.identity,
         number=claim.claimed.number,
+        nonce=newcomer.nonce,
         proven=claim.floor,
         user_session=dict(session.data),
         foreign=session.foreign,
@@ -381,6 +382,7 @@ def _fresh(newcomer: Newcomer[F], dispatcher: Dispatcher[F], reason: Reason | No
         epoch=dispatcher.epoch,
         identity=newcomer.identity,
         number=1,
+        nonce="",
         proven=start,
         user_session={},
         # Our reader is behind, or the stream lost writes. The client keeps its offset till it gets a packet.

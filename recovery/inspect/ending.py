@@ -38,6 +38,7 @@ def end_session(url: str, keys: Keys, session: Session) -> None:
             SaveSession(
                 pid=session.pid,
                 number=claimed.number,
+                nonce=claim.nonce,
                 owner=owner,
                 namespace=session.namespace,
                 identity=session.identity,

@@ -16,7 +16,7 @@ class Claim:
     Attributes:
         number: the claim number in force.
         owner: the server that it was granted to.
-        nonce: of the attempt that it was granted to; None before the first claim.
+        nonce: of the attempt that it was granted to; "" before the first claim.
         value: the session, or None.
         saved: the last save, but for its value.
         since: when the connection opened, closed or ended.
@@ -46,7 +46,7 @@ class Claim:
     def __init__(self, command: SaveSession, *, since: int) -> None:
         self.number = command.number
         self.owner = command.owner
-        self.nonce: str | None = None
+        self.nonce = command.nonce
         self.value: bytes | None = None
         self.saved: SaveSession = command
         self.since = since
@@ -143,14 +143,14 @@ class Claim:
 def refusal_of(command: SaveSession, claim: Claim | None) -> Overtaken | None:
     """Say why a session may not be written, or None.
 
-    A repeated create (its reply was lost) is known by its owner. "Ended" is final: else a late
+    A repeated create (its reply was lost) is known by its owner and nonce. "Ended" is final: else a late
     checkpoint would bring a session back that was ended on purpose.
     """
     if claim is None:
         return None if command.create else Overtaken(0)
     if command.number > claim.number:
         return None if command.create else Overtaken(claim.number)
-    if command.number < claim.number or command.owner != claim.owner:
+    if command.number < claim.number or (command.owner, command.nonce) != (claim.owner, claim.nonce):
         return Overtaken(claim.number)
     if claim.saved.state is HolderState.ENDED and command.state is not HolderState.ENDED:
         return Overtaken(0)

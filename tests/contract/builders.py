@@ -30,6 +30,7 @@ def append(*payloads: bytes, sequence: int = 1, producer: str = "one", **changes
 
 
 def save(**changes: Any) -> SaveSession:
+    """A save; one under a claim number names the nonce of `claim`."""
     defaults: dict[str, Any] = {
         "pid": PID,
         "number": 1,
@@ -43,6 +44,7 @@ def save(**changes: Any) -> SaveSession:
         "ttl_ms": 60_000,
         "linger_ms": 60_000,
         "create": False,
+        "nonce": claim().nonce if changes.get("number", 1) > 1 else "",
     }
     return SaveSession(**{**defaults, **changes})
 

@@ -44,7 +44,7 @@ async def test_a_repeated_claim_gets_the_same_answer(store: Subject, other_store
     first = await claimed(store, nonce="a")
     again = await claimed(other_store, nonce="a")
     assert again.number == first.number
-    assert await store.execute(save(number=first.number, owner=ServerId("server-2"))) == Saved()
+    assert await store.execute(save(number=first.number, owner=ServerId("server-2"), nonce="a")) == Saved()
 
 
 async def test_a_nonce_is_forgotten_when_somebody_else_has_claimed(store: Subject) -> None:
@@ -91,7 +91,8 @@ async def test_a_new_holder_speaks_anew(store: Subject, hand: Hand) -> None:
     await store.execute(save(create=True, state=HolderState.LIVE))
     await hand.age_sessions(7_000)
     first = await claimed(store, nonce="a")
-    await store.execute(save(number=first.number, owner=ServerId("server-2"), state=HolderState.LIVE))
+    owner = ServerId("server-2")
+    assert await store.execute(save(number=first.number, owner=owner, nonce="a")) == Saved()
     reply = await claimed(store, nonce="b")
     assert reply.holder == "server-2"
     assert reply.since_ms < 7_000

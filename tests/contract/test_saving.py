@@ -1,5 +1,7 @@
 """Writing a session under a claim number: `SaveSession`."""
 
+from dataclasses import replace
+
 import pytest
 
 from recovery.commands import Claimed, ClaimRefused, Overtaken, Saved
@@ -48,6 +50,29 @@ async def test_a_session_that_was_claimed_cannot_be_created_over(store: Subject)
     await store.execute(save(create=True))
     await store.execute(claim())
     assert await store.execute(save(create=True, value=b"x")) == Overtaken(2)
+
+
+async def test_two_claims_of_one_number_are_told_apart(store: Subject) -> None:
+    """A failover lost a claim; the next one of the same server got its number."""
+    await store.execute(save(create=True))
+    await store.execute(claim(nonce="second"))
+    owner = claim().owner
+    lost = save(number=2, owner=owner, nonce="first", value=b"of the claim that was lost")
+    assert await store.execute(lost) == Overtaken(2)
+    assert await store.execute(replace(lost, create=True)) == Overtaken(2)
+    assert await store.execute(save(number=2, owner=owner, nonce="second", value=b"right")) == Saved()
+    assert await saved_value(store) == b"right"
+
+
+async def test_a_claim_that_was_lost_may_be_created_anew(store: Subject) -> None:
+    await store.execute(save(create=True))
+    lost = save(number=2, owner=claim().owner, nonce="first", value=b"right")
+    assert await store.execute(lost) == Overtaken(1)
+    for _ in range(2):
+        assert await store.execute(replace(lost, create=True)) == Saved()
+    assert await store.execute(lost) == Saved()
+    assert await store.execute(replace(lost, nonce="second", create=True)) == Overtaken(2)
+    assert await saved_value(store) == b"right"
 
 
 async def test_a_checkpoint_keeps_the_value(store: Subject) -> None:
@@ -136,7 +161,7 @@ async def test_another_owner_of_the_same_number_writes_nothing(store: Subject) -
 
 async def test_the_claimer_writes_under_its_number(store: Subject) -> None:
     await store.execute(save(create=True))
-    await store.execute(claim(nonce="a"))
+    await store.execute(claim())
     theirs = save(number=2, owner=ServerId("server-2"), value=b"theirs", state=HolderState.AWAY)
     assert await store.execute(theirs) == Saved()
     reply = await store.execute(claim(nonce="b"))

@@ -122,7 +122,7 @@ def _write_everything(url: str, pid: Pid, server: ServerId) -> None:
     )
     store.execute(save)
     store.execute(ClaimSession(pid, namespace, "", epoch, server, "nonce"))
-    store.execute(replace(save, number=2, ttl_ms=1, create=False))
+    store.execute(replace(save, number=2, nonce="nonce", ttl_ms=1, create=False))
     expire = ExpireSession(pid, server, "another nonce", grace_ms=0, lease_ms=60_000)
     wait_until(lambda: isinstance(store.execute(expire), Expired), what="expired")
     store.close()

@@ -6,9 +6,7 @@ file in a folder of the test's.
 
 import contextlib
 import os
-import random
 import signal
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -19,6 +17,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from tests.ports import free_port
 from tests.servers import program_of
 
 __all__ = ["Fsync", "RedisProcess"]
@@ -27,8 +26,6 @@ Fsync = Literal["always", "everysec", "no"]
 
 _START_SECONDS = 15.0
 _STOP_SECONDS = 10.0
-_PORTS = range(18_000, 32_000)
-"""Below the ports that systems give to outgoing connections: a stopped server's port stays free."""
 
 # The server takes the shell's place and process id. What reads the pipe ends the whole group when this
 # process is gone, however it went; SIGKILL also ends a server that is frozen.
@@ -56,7 +53,7 @@ class RedisProcess:
         self, kind: str, folder: Path, *, keep: bool = True, fsync: Fsync = "everysec", **options: str
     ) -> None:
         self.kind = kind
-        self.port = _free_port()
+        self.port = free_port()
         self._folder = folder
         self._options = {
             "bind": "127.0.0.1",
@@ -218,14 +215,3 @@ class RedisProcess:
             if time.monotonic() > deadline:
                 raise RuntimeError(f"{self.kind} has not {what} in time: {self.log()[-500:]}")
             time.sleep(0.005)
-
-
-def _free_port() -> int:
-    for port in random.sample(_PORTS, 100):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise RuntimeError(f"no free port among {_PORTS}")

@@ -88,7 +88,7 @@ MUTANTS = (
     Mutant(
         "an old claim may write",
         "recovery/stores/memory_claims.py",
-        "if command.number < claim.number or command.owner != claim.owner:",
+        "if command.number < claim.number or (command.owner, command.nonce) != (claim.owner, claim.nonce):",
         "if False:",
     ),
     Mutant(

@@ -148,6 +148,7 @@ def make_connection(
         recovery=Recovery(recovered=False),
         identity="",
         number=number,
+        nonce="",
         proven=start,
         user_session={},
     )

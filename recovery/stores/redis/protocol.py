@@ -300,6 +300,7 @@ def _save(command: SaveSession, keys: Keys) -> Exchange[Saved | Overtaken]:
             command.epoch,
             b"" if command.value is None else command.value,
             command.keep_ms,
+            command.nonce,
         ),
     )
     written, detail = yield from _asked(request, _session_keys(keys, command.pid), command.pid)

@@ -26,10 +26,11 @@
 -- ARGV[11]  epoch
 -- ARGV[12]  the encoded session, or ''
 -- ARGV[13]  how much longer than the session its value is kept, ms
+-- ARGV[14]  nonce of the claim; '' before the first one
 -- reply     {1, 1 if the store has no session (and none was given) else 0}
 --           {0, claim number in force, 0 if the session is gone}
 
-local claim = redis.call('HMGET', KEYS[2], 'n', 'owner', 'holder', 'state')
+local claim = redis.call('HMGET', KEYS[2], 'n', 'owner', 'holder', 'state', 'nonce')
 redis.call('STRLEN', KEYS[1]) -- an error, before anything is written, if it is no string
 local create, ended = ARGV[3] == '1', ARGV[5] == 'ended'
 local stored, number = tonumber(claim[1]), tonumber(ARGV[1])
@@ -40,8 +41,8 @@ if not stored then
 elseif number < stored or (number > stored and not create) then
   return { 0, stored }
 elseif number == stored then
-  if claim[2] ~= ARGV[2] then
-    return { 0, stored } -- a repeated create, whose reply was lost, comes from the owner
+  if claim[2] ~= ARGV[2] or (claim[5] or '') ~= ARGV[14] then
+    return { 0, stored } -- a repeated create, whose reply was lost, comes from the owner and its claim
   elseif claim[4] == 'ended' and not ended then
     return { 0, 0 } -- for good: else a late checkpoint would bring the session back
   end
@@ -68,6 +69,9 @@ redis.call('HSET', KEYS[2], 'n', ARGV[1], 'owner', ARGV[2], 'holder', ARGV[2], '
 local still_closed = claim[4] == 'closing' and ARGV[5] == 'away'
 if claim[3] ~= ARGV[2] or (claim[4] ~= ARGV[5] and not still_closed) then
   redis.call('HSET', KEYS[2], 'since', string.format('%.0f', now))
+end
+if ARGV[14] ~= '' then
+  redis.call('HSET', KEYS[2], 'nonce', ARGV[14])
 end
 redis.call('PEXPIRE', KEYS[2], string.format('%.0f', ttl + linger))
 return { 1, missing }
