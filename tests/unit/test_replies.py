@@ -15,6 +15,7 @@ from recovery.stores.redis.replies import Parser, Replies
 
 _STOCK: Any = getattr(connections, "_AsyncRESP2Parser", None)
 _OURS: Any = Parser
+_Encoder: Any = vars(connections)["Encoder"]
 
 _values = st.recursive(
     st.none() | st.integers(-(2**62), 2**62) | st.binary(max_size=30),
@@ -64,7 +65,7 @@ class _Connection:
 
     def __init__(self) -> None:
         self._reader = asyncio.StreamReader()
-        self.encoder: Any = None  # nothing is decoded
+        self.encoder = _Encoder("utf-8", "strict", decode_responses=False)
 
 
 def _parser(kind: Any) -> tuple[Any, asyncio.StreamReader]:
