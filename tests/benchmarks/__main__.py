@@ -55,7 +55,7 @@ def measure(
     pin(others_core())
     _allow_many_files()
     results = Results()
-    total = rounds * sum(len(trials) for trials in plans.values())
+    total = sum(trial.rounds(rounds) for trials in plans.values() for trial in trials)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Store() as store, Progress(*columns, console=console) as progress:
         results.machine = describe_machine(f"Redis {store.info('redis_version')}")

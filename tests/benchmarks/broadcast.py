@@ -27,7 +27,7 @@ class Sizes:
 
     clients: tuple[int, ...] = (200, 1000)
     threads: tuple[int, ...] = (100,)
-    deliveries: int = 200_000
+    deliveries: int = 150_000
     size: int = 100
 
 

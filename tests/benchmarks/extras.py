@@ -36,9 +36,13 @@ def trials(sizes: Sizes) -> Iterator[Trial]:
     """Nothing, each that is installed, and all of them; the "peer" is the package."""
     choices = {NONE: []} if sizes is QUICK else {NONE: [], **{name: [name] for name in installed_extras()}}
     choices[ALL] = installed_extras()
+    count = sizes.deliveries // sizes.clients
+    scene = storm.Storm(sizes.clients, 10, 1000)
     for name, chosen in choices.items():
-        scene = storm.Storm(sizes.clients, 10, 1000)
-        yield Trial("storm", name, partial(storm.run, OURS, scene, extras=chosen))
-        count = sizes.deliveries // sizes.clients
-        yield Trial("broadcast", name, partial(broadcast.run, OURS, sizes.clients, count, 100, extras=chosen))
-        yield Trial("emit", name, partial(emit.run, OURS, sizes.emits, 64, extras=chosen))
+        measures = {
+            "storm": partial(storm.run, OURS, scene, extras=chosen),
+            "broadcast": partial(broadcast.run, OURS, sizes.clients, count, 100, extras=chosen),
+            "emit": partial(emit.run, OURS, sizes.emits, 64, extras=chosen),
+        }
+        for case, measure in measures.items():
+            yield Trial(case, name, measure, once=True)

@@ -46,7 +46,7 @@ def trials(sizes: Sizes) -> Iterator[Trial]:
         yield Trial(f"dispatcher, {size} B", OURS, partial(_dispatch, sizes.entries, size))
     for size in sizes.bytes:
         for peer in (OURS, NODE):
-            yield Trial(f"server, {size} B", peer, partial(_serve, peer, sizes.entries, size))
+            yield Trial(f"server, {size} B", peer, partial(_serve, peer, sizes.entries, size), once=True)
 
 
 class _NoFrames:

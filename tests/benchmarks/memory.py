@@ -44,13 +44,15 @@ QUICK = Sizes(sessions=5, entries=300, clients=20, log_bytes=2**16)
 
 def trials(sizes: Sizes) -> Iterator[Trial]:
     """What lies in Redis, beside Node; what lies in a server, beside stock ones."""
-    for peer in (OURS, NODE):
-        yield Trial("session", peer, partial(_session, peer, sizes.sessions))
-    for peer in (OURS, NODE):
-        yield Trial("entry", peer, partial(_entry, peer, sizes.entries))
-    for peer in (OURS, ASYNC_REDIS, ASYNC_MEMORY, NODE):
-        yield Trial("client", peer, partial(_client, peer, sizes.clients))
-    yield Trial("replay log", OURS, partial(_log, sizes.log_bytes))
+    cases = [
+        ("session", _session, sizes.sessions, (OURS, NODE)),
+        ("entry", _entry, sizes.entries, (OURS, NODE)),
+        ("client", _client, sizes.clients, (OURS, ASYNC_REDIS, ASYNC_MEMORY, NODE)),
+    ]
+    for case, measure, count, peers in cases:
+        for peer in peers:
+            yield Trial(case, peer, partial(measure, peer, count), once=True)
+    yield Trial("replay log", OURS, partial(_log, sizes.log_bytes), once=True)
 
 
 def _session(peer: str, count: int, store: Store) -> Mapping[str, float]:

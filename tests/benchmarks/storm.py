@@ -52,7 +52,8 @@ def trials(sizes: Sizes) -> Iterator[Trial]:
         storm = Storm(sizes.clients, sizes.missed, sizes.cold_entries, cold=True)
         yield Trial(f"cold, M={sizes.cold_entries}", OURS, partial(run, OURS, storm))
     if sizes.many:
-        yield Trial(f"{sizes.many} clients", OURS, partial(run, OURS, Storm(sizes.many, sizes.missed, 1000)))
+        storm = Storm(sizes.many, sizes.missed, 1000)
+        yield Trial(f"{sizes.many} clients", OURS, partial(run, OURS, storm), once=True)
 
 
 @dataclass(frozen=True, slots=True)

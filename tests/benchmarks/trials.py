@@ -19,11 +19,17 @@ class Trial:
     Attributes:
         case: what is varied, in words.
         measure: begins with an empty store, and returns the figures by name.
+        once: it varies little, or takes long, so that it is left out of the rounds after the first.
     """
 
     case: str
     peer: str
     measure: Measure
+    once: bool = False
+
+    def rounds(self, most: int) -> int:
+        """How often it is run."""
+        return 1 if self.once else most
 
 
 class Benchmark(Protocol):
@@ -62,8 +68,10 @@ def run_all(
     for trial in trials:
         by_case.setdefault(trial.case, []).append(trial)
     for case, peers in by_case.items():
-        for _ in range(rounds):
+        for number in range(rounds):
             for trial in peers:
+                if number >= trial.rounds(rounds):
+                    continue
                 progress(f"{name} · {case} · {trial.peer}")
                 store.empty()
                 results.note(name, case, trial.peer, trial.measure(store))
