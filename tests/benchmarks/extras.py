@@ -34,7 +34,9 @@ QUICK = Sizes(clients=10, deliveries=200, emits=200)
 
 def trials(sizes: Sizes) -> Iterator[Trial]:
     """Nothing, each that is installed, and all of them; the "peer" is the package."""
-    choices = {NONE: []} if sizes is QUICK else {NONE: [], **{name: [name] for name in installed_extras()}}
+    choices: dict[str, list[str]] = {}
+    if sizes is not QUICK:
+        choices = {NONE: [], **{name: [name] for name in installed_extras()}}
     choices[ALL] = installed_extras()
     count = sizes.deliveries // sizes.clients
     scene = storm.Storm(sizes.clients, 10, 1000)

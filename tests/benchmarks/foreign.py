@@ -16,6 +16,7 @@ from recovery.records import Audience, Entry, Namespace, ServerId, Sid
 from tests.benchmarks.cores import others_core, pin, server_core
 from tests.benchmarks.load import Load
 from tests.benchmarks.processes import NODE, OURS, Peer
+from tests.benchmarks.relay import warm_up
 from tests.benchmarks.store import Store
 from tests.benchmarks.trials import Trial, check
 
@@ -87,10 +88,9 @@ def _serve(peer: str, count: int, size: int, store: Store) -> Mapping[str, float
         Peer(peer, store.url, extra_room="relay") as server,
     ):
         (client,) = load.connect(server.port, [None])
-        emitter.ask("relay", count=20, size=100, in_flight=1, pause=0.002)
-        load.until_events([client], 20)
+        warm_up(emitter, client, load)
         cpu = server.cpu()
         emitter.ask("flood", count=count, size=size, missed=0, rooms=100)
         emitter.ask("relay", count=1, size=100, in_flight=1, pause=0)
-        load.until_events([client], 21)
+        load.until_events([client], 1)
         return {"CPU per entry, us": 1e6 * (server.cpu() - cpu) / count}

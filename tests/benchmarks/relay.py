@@ -12,7 +12,7 @@ from tests.benchmarks.processes import ASYNC_REDIS, NODE, OURS, Peer
 from tests.benchmarks.store import Store
 from tests.benchmarks.trials import Trial, check
 
-__all__ = ["QUICK", "Sizes", "trials"]
+__all__ = ["QUICK", "Sizes", "trials", "warm_up"]
 
 _MOMENT = re.compile(rb'"t":(\d+),')
 
@@ -67,7 +67,7 @@ def _alone(peer: str, count: int, store: Store) -> Mapping[str, float]:
         Peer(peer, store.url, extra_room="relay") as server,
     ):
         (client,) = load.connect(server.port, [None])
-        _warm_up(emitter, client, load)
+        warm_up(emitter, client, load)
         latencies = _Latencies(client)
         emitter.tell("relay", count=count, size=100, in_flight=1, pause=0.002)
 
@@ -89,7 +89,7 @@ def _together(peer: str, count: int, in_flight: int, store: Store) -> Mapping[st
         Peer(peer, store.url, extra_room="relay") as server,
     ):
         (client,) = load.connect(server.port, [None])
-        _warm_up(emitter, client, load)
+        warm_up(emitter, client, load)
         begin = time.perf_counter()
         emitter.tell("relay", count=count, size=100, in_flight=in_flight, pause=0)
         load.until_events([client], count)
@@ -99,7 +99,16 @@ def _together(peer: str, count: int, in_flight: int, store: Store) -> Mapping[st
         return {"events/s": count / seconds}
 
 
-def _warm_up(emitter: Peer, client: Client, load: Load) -> None:
+def warm_up(emitter: Peer, client: Client, load: Load) -> None:
+    """Emit until the first events come: a server of Node's begins to read wherever the stream is by then."""
+    end = time.monotonic() + 60
+    while not client.events:
+        if time.monotonic() > end:
+            raise TimeoutError("no event comes")
+        emitter.ask("relay", count=1, size=100, in_flight=1, pause=0)
+        load.run_for(0.1)
+    load.run_for(0.3)
+    client.forget()
     emitter.ask("relay", count=20, size=100, in_flight=1, pause=0.002)
     load.until_events([client], 20)
     client.forget()
