@@ -5,7 +5,7 @@ from typing import Any
 
 from adapter.seams import EVENT, EioPacket, message
 from recovery.core.packets import AckRequest
-from recovery.entries import JsonModule, PayloadCodec
+from recovery.entries import JsonModule, PayloadCodec, contains_binary
 from recovery.records import Namespace, Sid
 
 __all__ = ["AckId", "EioFrames", "codec_of"]
@@ -43,16 +43,26 @@ class EioFrames:
 
     def event(self, namespace: Namespace, args: Sequence[Any]) -> Sequence[EioPacket]:
         """Encode an event without acknowledgement."""
-        return self._encode(self._packet_class(EVENT, namespace=namespace, data=list(args)))
+        return self._encode(
+            self._packet_class(EVENT, namespace=namespace, data=list(args), binary=_hint(args))
+        )
 
     def event_with_ack(
         self, namespace: Namespace, sid: Sid, args: Sequence[Any], ack: AckRequest
     ) -> Sequence[EioPacket]:
         """Encode an event for one client, and remember to pass on its acknowledgement."""
         ack_id = self._ack_id(namespace, sid, ack)
-        return self._encode(self._packet_class(EVENT, namespace=namespace, data=list(args), id=ack_id))
+        packet = self._packet_class(
+            EVENT, namespace=namespace, data=list(args), id=ack_id, binary=_hint(args)
+        )
+        return self._encode(packet)
 
     @staticmethod
     def _encode(packet: Any) -> Sequence[EioPacket]:
         encoded = packet.encode()
         return [message(part) for part in (encoded if isinstance(encoded, list) else [encoded])]
+
+
+def _hint(args: Sequence[Any]) -> bool | None:
+    """False if there is no binary data; else None, which has the packet look, in ten times the time."""
+    return None if contains_binary(args) else False

@@ -249,7 +249,7 @@ class Gate:
             nonce=secrets.token_hex(16),
             sid=Sid(self._server.eio.generate_id()),
             pid=Pid(secrets.token_urlsafe(_PID_BYTES)) if with_offsets else None,
-            send=lambda packets: seams.enqueue(self._server, eio_sid, packets),
+            send=seams.sender(self._server, eio_sid),
             with_offsets=with_offsets,
         )
 

@@ -37,12 +37,15 @@ What releases differ in:
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, Protocol
-from weakref import WeakKeyDictionary, WeakSet, ref
+from weakref import WeakKeyDictionary, ref
 
 from engineio import packet as eio_packet
 from socketio import packet as sio_packet
 from socketio.base_manager import BaseManager
+
+from adapter.polls import Poll
 
 __all__ = [
     "BEGINS_WITH_CONNECT",
@@ -60,7 +63,6 @@ __all__ = [
     "clear_queue",
     "connected",
     "disconnected",
-    "enqueue",
     "forget",
     "give_up",
     "has_test_clients",
@@ -71,12 +73,12 @@ __all__ = [
     "knows",
     "message",
     "register",
+    "sender",
     "shut",
     "socket_of",
     "takes_packets",
     "watch_heartbeat",
     "watch_websockets",
-    "without_close",
 ]
 
 CONNECT = sio_packet.CONNECT
@@ -203,17 +205,14 @@ def is_pretended(server: Any, eio_sid: str) -> bool:
     return has_test_clients(server) and socket_of(server, eio_sid) is None and eio_sid in server.environ
 
 
-_shut: WeakSet[Any] = WeakSet()
-
-
 def shut(socket: Any) -> None:
     """Queue nothing more on a socket, which is about to be closed: what follows a gap must not go out."""
-    _shut.add(socket)
+    socket.takes_no_packets = True  # a name of ours
 
 
 def takes_packets(socket: Any) -> bool:
     """Whether what is queued on a socket goes out."""
-    return not (socket.closing or socket.closed or socket in _shut)
+    return not (socket.closing or socket.closed or getattr(socket, "takes_no_packets", False))
 
 
 def message(data: str | bytes) -> EioPacket:
@@ -222,24 +221,34 @@ def message(data: str | bytes) -> EioPacket:
     return packet
 
 
-def enqueue(server: Any, eio_sid: str, packets: Sequence[EioPacket]) -> int:
-    """Queue packets on a transport and return how many wait there; 0 if it is gone.
+def sender(server: Any, eio_sid: str) -> Callable[[Sequence[EioPacket]], int]:
+    """What queues packets on a transport, and returns how many wait there; 0 if it is gone.
 
     Straight into the queue: ``AsyncSocket.send`` checks the ping timeout first, and may run the
     application's disconnect handler in its caller. A binary packet is copied for each recipient, since
     ``Packet.encode`` caches one encoding for polling and WebSocket alike (engineio 4.15.1).
     """
     socket = socket_of(server, eio_sid)
-    if socket is None and is_pretended(server, eio_sid):
+    if socket is None:
+        return partial(_pretend_to_send, server, eio_sid)
+    queue = socket.queue
+
+    def send(packets: Sequence[EioPacket]) -> int:
+        if not takes_packets(socket):
+            return 0
+        for packet in packets:
+            queue.put_nowait(message(packet.data) if packet.binary else packet)
+        waiting: int = queue.qsize()
+        return waiting
+
+    return send
+
+
+def _pretend_to_send(server: Any, eio_sid: str, packets: Sequence[EioPacket]) -> int:
+    if is_pretended(server, eio_sid):
         for packet in packets:
             server._send_eio_packet(eio_sid, packet)
-        return 0
-    if socket is None or not takes_packets(socket):
-        return 0
-    for packet in packets:
-        socket.queue.put_nowait(message(packet.data) if packet.binary else packet)
-    waiting: int = socket.queue.qsize()
-    return waiting
+    return 0
 
 
 def clear_queue(socket: Any) -> None:
@@ -263,26 +272,8 @@ def clear_queue(socket: Any) -> None:
 
 
 def keep_close_apart(socket: Any) -> None:
-    """Have no polling payload hold an event and a CLOSE. Once per socket.
-
-    A close empties the queue first, but a poll may have taken an event by then, and look for more (4.15.1).
-    """
-    poll = socket.poll
-
-    async def watched_poll() -> list[EioPacket]:
-        return without_close(await poll())
-
-    socket.poll = watched_poll
-
-
-def without_close(packets: list[EioPacket]) -> list[EioPacket]:
-    """What is sent of a payload: CLOSE is left out if there is anything else.
-
-    JavaScript (4.8) would run the handlers of such events after its reconnection, in which they are replayed.
-    It learns of the end all the same: its next poll is refused.
-    """
-    others = [packet for packet in packets if packet.packet_type != eio_packet.CLOSE]
-    return others or packets
+    """Have no polling payload hold an event and a CLOSE; see `adapter.polls`. Once per socket."""
+    socket.poll = Poll(socket)
 
 
 async def abort(server: Any, eio_sid: str) -> None:

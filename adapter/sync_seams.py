@@ -20,6 +20,7 @@ from weakref import WeakKeyDictionary, ref
 from engineio import packet as eio_packet
 
 from adapter import seams
+from adapter.polls import without_close
 
 __all__ = [
     "abort",
@@ -70,11 +71,11 @@ def close_once(socket: Any) -> None:
 
 
 def keep_close_apart(socket: Any) -> None:
-    """Have no polling payload hold an event and a CLOSE; see `adapter.seams.keep_close_apart`."""
+    """Have no polling payload hold an event and a CLOSE; see `adapter.polls`."""
     poll = socket.poll
 
     def watched_poll() -> list[seams.EioPacket]:
-        return seams.without_close(poll())
+        return without_close(poll())
 
     socket.poll = watched_poll
 

@@ -172,6 +172,7 @@ TOUR = (
     "recovery/inspect/commands/doctor.py",
     "recovery/inspect/commands/web.py",
     "recovery/inspect/commands/app.py",
+    "adapter/polls.py",
     "adapter/seams.py",
     "adapter/sync_seams.py",
     "adapter/needs.py",

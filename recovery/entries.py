@@ -20,6 +20,7 @@ import json as standard_json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from math import isfinite
 from typing import Any, Protocol, TypeGuard
 
@@ -35,6 +36,7 @@ __all__ = [
     "Kind",
     "Payload",
     "PayloadCodec",
+    "contains_binary",
     "decode_audience",
     "make_draft",
     "read_head",
@@ -72,6 +74,9 @@ class Kind(IntEnum):
     """The answer: ``requestId`` and ``session``. Nobody answers for a client that is gone."""
 
 
+_REMEMBERED_HEADS = 4096
+_REMEMBERED_BYTES = 256  # of the rooms of a head that is remembered
+_PLAIN = frozenset({str, int, float, bool, type(None)})
 _KINDS: Mapping[bytes, Kind] = {str(kind.value).encode(): kind for kind in Kind}
 
 
@@ -120,7 +125,7 @@ class PayloadCodec:
                 nested too deeply.
         """
         try:
-            if not self.only_plaintext and (self.prefer_msgpack or _contains_binary(payload)):
+            if not self.only_plaintext and (self.prefer_msgpack or contains_binary(payload)):
                 return base64.b64encode(self._packed(payload))
             text = self.json.dumps(payload, separators=(",", ":"))
             if "NaN" in text or "Infinity" in text:
@@ -225,25 +230,35 @@ def make_draft(
 def read_head(entry: Entry) -> Head | None:
     """Read an entry's head; None for entries that are not for us to understand.
 
-    Those are entries without a namespace (the genesis entry) and of an unknown type.
+    Those are entries without a namespace (the genesis entry) and of an unknown type. Entries with the same
+    head share it, as far as it is remembered: most traffic goes to the same few rooms.
 
     Raises:
         MalformedError: a field has bytes that it cannot have.
     """
     fields = entry.fields
-    namespace, kind = fields.get(b"nsp"), _KINDS.get(fields.get(b"type", b""))
-    if not namespace or kind is None:
+    namespace, kind = fields.get(b"nsp"), fields.get(b"type", b"")
+    if not namespace or kind not in _KINDS:
         return None
+    rooms = fields.get(b"to")
+    read = _read_head if rooms is None or len(rooms) <= _REMEMBERED_BYTES else _read_head.__wrapped__
     try:
-        return Head(
-            kind=kind,
-            namespace=Namespace(namespace.decode()),
-            server=ServerId(fields.get(b"uid", b"").decode()),
-            rooms=_read_rooms(standard_json.loads(fields[b"to"])) if b"to" in fields else None,
-            target=ServerId(fields[b"for"].decode()) if b"for" in fields else None,
-        )
+        return read(kind, namespace, fields.get(b"uid", b""), rooms, fields.get(b"for"))
     except (ValueError, RecursionError) as exc:
         raise MalformedError(f"entry {entry.offset}: a field cannot be decoded: {exc}") from exc
+
+
+@lru_cache(maxsize=_REMEMBERED_HEADS)
+def _read_head(
+    kind: bytes, namespace: bytes, server: bytes, rooms: bytes | None, target: bytes | None
+) -> Head:
+    return Head(
+        kind=_KINDS[kind],
+        namespace=Namespace(namespace.decode()),
+        server=ServerId(server.decode()),
+        rooms=None if rooms is None else _read_rooms(standard_json.loads(rooms)),
+        target=None if target is None else ServerId(target.decode()),
+    )
 
 
 def decode_audience(payload: Payload) -> tuple[Audience, Mapping[str, Any]]:
@@ -297,8 +312,11 @@ def _as_json_has_it(value: object) -> object:
     return None if isinstance(value, float) and not isfinite(value) else value
 
 
-def _contains_binary(value: object) -> bool:
-    return isinstance(value, bytes | bytearray) or any(map(_contains_binary, _items(value)))
+def contains_binary(value: object) -> bool:
+    """Tell whether there is binary data in a payload, which JSON cannot carry."""
+    if type(value) in _PLAIN:  # nearly always; this is asked for each value of each emit
+        return False
+    return isinstance(value, bytes | bytearray) or any(map(contains_binary, _items(value)))
 
 
 def _items(value: object) -> Iterable[Any]:

@@ -75,7 +75,8 @@ class Settings:
         max_replay: packets that one recovery may replay; should be above `max_client_buffer`, or a slow
             client that was closed cannot recover.
         log_max_entries: entries of the stream that this process keeps in memory for replays.
-        log_max_bytes: bytes of them.
+        log_max_bytes: bytes of memory that they take, about, before anybody here gets one; what is decoded
+            and encoded for clients comes on top.
         max_packet_bytes: bytes of one entry of the stream; emitting a larger one raises `EncodingError`,
             and one that another program wrote is left out. The same on all servers.
         max_session_bytes: bytes of one saved session; saving a larger one raises `EncodingError` or

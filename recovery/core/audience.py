@@ -34,6 +34,8 @@ def is_addressed(audience: Audience, membership: Membership, offset: Offset) -> 
         return False
     if audience.rooms and not any(membership.contains(room, offset) for room in audience.rooms):
         return False
+    if not audience.excluded:  # nearly always; this is asked for each recipient of each packet
+        return True
     return not any(membership.contains(room, offset) for room in audience.excluded)
 
 

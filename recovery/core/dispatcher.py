@@ -320,7 +320,11 @@ class Dispatcher(Generic[F]):
             yield RoomChanged(connection, room, change.entered)
 
     def _anyone_in(self, namespace: Namespace, rooms: Sequence[Room]) -> bool:
-        return any((namespace, room) in self._members for room in rooms or (_EVERYONE,))
+        members = self._members
+        for room in rooms or (_EVERYONE,):  # noqa: SIM110 - asked for each entry: no generator for that
+            if (namespace, room) in members:
+                return True
+        return False
 
     def _addressed(self, namespace: Namespace, audience: Audience, offset: Offset) -> Iterator[Connection[F]]:
         """Clients here that a packet at this offset is for, each once."""

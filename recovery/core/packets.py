@@ -4,7 +4,7 @@
 never looks inside it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -15,6 +15,9 @@ from recovery.packing import is_list, is_map
 from recovery.records import Audience, Entry, Namespace, ServerId, Sid
 
 __all__ = ["AckRequest", "Broadcast", "FrameCodec", "Observer", "StoredEntry"]
+
+_OVERHEAD = 300
+"""Bytes of memory of an entry besides its data: object, its offset, its places in the log (Python 3.11)."""
 
 F = TypeVar("F")
 F_co = TypeVar("F_co", covariant=True)
@@ -74,19 +77,22 @@ class StoredEntry(Generic[F]):
     Attributes:
         offset: its place.
         head: what it says outside its data, or None if it is not for us to understand.
-        size: bytes of its fields, as far as they are kept.
+        size: bytes of memory that it takes, about, before anybody gets it.
+        trace: the context of a traced emit, as it was found; empty if there is none.
     """
 
-    __slots__ = ("_broadcast", "_fields", "_frames", "_malformed", "head", "offset", "size")
+    __slots__ = ("_broadcast", "_data", "_frames", "_malformed", "head", "offset", "size", "trace")
 
     def __init__(self, entry: Entry, head: Head | None) -> None:
         self.offset = entry.offset
         self.head = head
-        self.size = entry.size()
-        self._fields: Mapping[bytes, bytes] = entry.fields
+        # What else there is of the fields is in the head, which many entries share.
+        self.trace = entry.fields.get(TRACE_FIELD, b"")
+        self._data = entry.fields.get(b"data", b"")
+        self.size = _OVERHEAD + len(self._data) + len(self.trace)
         self._broadcast: Broadcast | None = None
         self._malformed = ""  # why there is none
-        self._frames: dict[bool, Sequence[F]] = {}
+        self._frames: dict[bool, Sequence[F]] | None = None
 
     @classmethod
     def read(cls, entry: Entry, *, max_bytes: int | None = None) -> "StoredEntry[Any]":
@@ -111,14 +117,9 @@ class StoredEntry(Generic[F]):
         """An entry of which only the place counts: nobody can get it, so nothing of it is kept."""
         return cls(Entry(offset, {}), None)
 
-    @property
-    def trace(self) -> bytes:
-        """The context of a traced emit, as it was found; empty if there is none."""
-        return self._fields.get(TRACE_FIELD, b"")
-
     def payload(self, codec: PayloadCodec, *, plain: bool = False) -> Payload:
         """Decode the data, see `PayloadCodec.decode`; raises `MalformedError`."""
-        return codec.decode(self._fields.get(b"data", b""), plain=plain)
+        return codec.decode(self._data, plain=plain)
 
     def broadcast(self, codec: PayloadCodec) -> Broadcast:
         """Decode the data of an event, once; raises `MalformedError`, the same one each time."""
@@ -129,7 +130,7 @@ class StoredEntry(Generic[F]):
                 self._broadcast = self._decode(codec)
             except MalformedError as exc:
                 self._malformed = str(exc)
-                self._fields = {}  # nobody will ever get it
+                self._data = b""  # nobody will ever get it
                 raise
         return self._broadcast
 
@@ -139,6 +140,8 @@ class StoredEntry(Generic[F]):
         Raises:
             EncodingError: the front end cannot send what another server could store.
         """
+        if self._frames is None:
+            self._frames = {}
         if with_offset not in self._frames:
             assert self.head is not None, "only entries with a head are delivered"
             args = list(self.broadcast(codec).args)

@@ -38,7 +38,7 @@ class ReplayLog(Generic[F]):
             the stream, or lies beyond the last one appended.
         anchor: the newest entry of the stream at or before `start`; None if that is not known.
         max_entries: bound on the number of entries.
-        max_bytes: bound on the bytes of their fields.
+        max_bytes: bound on the bytes of memory that they take; see `StoredEntry.size`.
     """
 
     def __init__(self, start: Offset, *, max_entries: int, max_bytes: int) -> None:
@@ -55,7 +55,7 @@ class ReplayLog(Generic[F]):
 
     @property
     def bytes(self) -> int:
-        """Bytes of the fields of all entries held."""
+        """Bytes of memory of all entries held, about; see `StoredEntry.size`."""
         return self._bytes
 
     def append(self, entry: StoredEntry[F]) -> None:

@@ -25,6 +25,8 @@ class Connection:
         introduces_itself: it sends while it connects, as redis-py's do.
     """
 
+    socket_timeout: float | None = None
+
     def __init__(
         self, link: AsyncLink, *, cancelled_before: bool = False, introduces_itself: bool = False
     ) -> None:

@@ -136,7 +136,7 @@ def test_older_entries_are_added_before_the_others() -> None:
     assert _missed(log, "a", "b", after=at(1)) == [2, 3, 4]
 
 
-@pytest.mark.parametrize("bounds", [{"max_entries": 2}, {"max_bytes": 250}])
+@pytest.mark.parametrize("bounds", [{"max_entries": 2}, {"max_bytes": 1000}])
 def test_older_entries_that_do_not_fit_change_nothing(bounds: dict[str, int]) -> None:
     log = _log(start=at(3), **bounds)
     log.append(stored(event("e", "a"), 4))

@@ -161,19 +161,19 @@ async def test_a_client_with_a_given_sid_is_as_good_as_one_with_a_fresh_one(serv
 async def test_the_queue_is_what_is_sent_first_in_first_out(server: Any) -> None:
     socket = _socket(server)
     assert seams.is_open(server, "transport")
-    assert seams.enqueue(server, "transport", [seams.message("a"), seams.message(b"b")]) == 2
+    assert seams.sender(server, "transport")([seams.message("a"), seams.message(b"b")]) == 2
     await socket.send(seams.message("c"))
     assert [packet.data for packet in await socket.poll()] == ["a", b"b", "c"]
 
 
 async def test_an_aborted_transport_is_gone_and_its_writer_ends(server: Any) -> None:
     socket = _socket(server)
-    seams.enqueue(server, "transport", [seams.message("a")])
+    seams.sender(server, "transport")([seams.message("a")])
     await seams.abort(server, "transport")
     assert await socket.poll() == []
     assert socket.closed
     assert not seams.is_open(server, "transport")
-    assert seams.enqueue(server, "transport", [seams.message("b")]) == 0
+    assert seams.sender(server, "transport")([seams.message("b")]) == 0
 
 
 async def test_every_ping_and_every_pong_is_noticed(server: Any) -> None:
@@ -202,7 +202,7 @@ async def test_a_websocket_on_which_sending_hangs_can_be_given_up(server: Any) -
     websocket = server.eio._async["websocket"](socket._websocket_handler, server.eio)
     websocket.asgi_send, websocket.asgi_receive = send, receive
     handler = asyncio.create_task(socket._websocket_handler(websocket))
-    seams.enqueue(server, "transport", [seams.message("a")])
+    seams.sender(server, "transport")([seams.message("a")])
     await asyncio.sleep(0.01)
     assert websocket.sender is not None, f"a packet goes another way in {_RELEASE}; see adapter/seams.py"
     seams.give_up(socket)

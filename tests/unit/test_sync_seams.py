@@ -158,19 +158,19 @@ def test_a_socket_runs_its_handlers_once_and_in_whoever_closes_it(server: Any) -
 def test_the_queue_is_what_is_sent_first_in_first_out(server: Any) -> None:
     socket = _socket(server)
     assert seams.is_open(server, "transport")
-    assert seams.enqueue(server, "transport", [seams.message("a"), seams.message(b"b")]) == 2
+    assert seams.sender(server, "transport")([seams.message("a"), seams.message(b"b")]) == 2
     socket.send(seams.message("c"))
     assert [packet.data for packet in socket.poll()] == ["a", b"b", "c"]
 
 
 def test_an_aborted_transport_is_gone_and_its_writer_ends(server: Any) -> None:
     socket = _socket(server)
-    seams.enqueue(server, "transport", [seams.message("a")])
+    seams.sender(server, "transport")([seams.message("a")])
     sync_seams.abort(server, "transport")
     assert socket.poll() == []
     assert socket.closed
     assert not seams.is_open(server, "transport")
-    assert seams.enqueue(server, "transport", [seams.message("b")]) == 0
+    assert seams.sender(server, "transport")([seams.message("b")]) == 0
 
 
 def test_every_ping_and_every_pong_is_noticed(server: Any) -> None:
@@ -215,7 +215,7 @@ def test_a_websocket_on_which_sending_hangs_can_be_given_up(server: Any) -> None
     with ours, theirs:
         handler.start()
         wait_until(lambda: socket in sync_seams._websockets, what="the socket is carried")
-        seams.enqueue(server, "transport", [seams.message(b"x" * 10**7)])
+        seams.sender(server, "transport")([seams.message(b"x" * 10**7)])
         wait_until(lambda: _is_sending(socket), what=f"a packet goes through `send` in {_RELEASE}")
         sync_seams.give_up(socket)
         handler.join(5)

@@ -128,8 +128,8 @@ def _append(command: Append, keys: Keys) -> Exchange[Appended]:
         ),
     )
     expected = {**_stream_keys(keys), keys.producer(command.producer): "hash"}
-    epoch, cut, *ids = yield from _asked(request, expected)
-    return Appended(Epoch(epoch.decode()), tuple(parse_offset(each) for each in ids), cut in (1, b"1"))
+    epoch, cut, ids = yield from _asked(request, expected)
+    return Appended(Epoch(epoch.decode()), tuple(map(parse_offset, ids.split())), cut in (1, b"1"))
 
 
 def _read(command: Read, keys: Keys, wait_ms: int) -> Exchange[tuple[Entry, ...]]:

@@ -12,7 +12,7 @@
 -- ARGV[6]  id of an entry that the stream has had, 0-0 for none
 -- ARGV[7]  number of entries, N
 -- ARGV[8]  N times: number of arguments (names and values), then these
--- reply    {epoch, 1 if a young entry was trimmed else 0, id of each entry ...}
+-- reply    {epoch, 1 if a young entry was trimmed else 0, space-separated id of each entry}
 -- error    STRAGGLER: a later batch was stored already; nothing was stored
 
 local stream, epoch_key, producer = KEYS[1], KEYS[2], KEYS[3]
@@ -21,23 +21,19 @@ local known, count = ARGV[6], tonumber(ARGV[7])
 
 local before = redis.call('HMGET', producer, 'first', 'last', 'epoch', 'cut', 'ids')
 if before[1] and sequence <= tonumber(before[2]) then
-  local reply = { before[3], tonumber(before[4]) }
-  for id in string.gmatch(before[5], '%S+') do
-    reply[#reply + 1] = id
-  end
-  if sequence == tonumber(before[1]) and #reply == count + 2 then
-    return reply
+  if sequence == tonumber(before[1]) and sequence + count - 1 == tonumber(before[2]) then
+    return { before[3], tonumber(before[4]), before[5] }
   end
   return redis.error_reply('STRAGGLER batch ' .. before[1] .. ' to ' .. before[2] .. ' was stored before')
 end
 
 local now = clock()
 local epoch, last = ensure(stream, epoch_key, ARGV[1], now)
-local newest = redis.call('XREVRANGE', stream, known, '-', 'COUNT', 1)[1]
-if newest and newest[1] ~= known then -- a failover lost it: nobody may take what follows for the next
+local newest = newest_upto(stream, known)
+if newest and newest ~= known then -- a failover lost it: nobody may take what follows for the next
   epoch, last = renew(stream, epoch_key, ARGV[1], now, known)
 end
-local ids, reply = {}, { epoch, 0 }
+local ids = {}
 local at = 8
 for i = 1, count do
   local size = tonumber(ARGV[at])
@@ -46,13 +42,14 @@ for i = 1, count do
     fields[j] = ARGV[at + j]
   end
   last = add(stream, last, now, fields)
-  ids[i], reply[i + 2] = last, last
+  ids[i] = last
   at = at + 1 + size
 end
 redis.call('HSET', epoch_key, 'last', last)
 
-reply[2] = trim(stream, now - retention, max_len)
+local cut = trim(stream, now - retention, max_len)
+ids = table.concat(ids, ' ')
 redis.call('HSET', producer, 'first', sequence, 'last', sequence + count - 1,
-  'epoch', epoch, 'cut', reply[2], 'ids', table.concat(ids, ' '))
+  'epoch', epoch, 'cut', cut, 'ids', ids)
 redis.call('PEXPIRE', producer, ARGV[5])
-return reply
+return { epoch, cut, ids }

@@ -29,8 +29,8 @@ if count == 0 then
   redis.call('SET', position_key, upto)
   return { 1, upto, '0-0', 0 }
 end
-local newest = redis.call('XREVRANGE', stream, known, '-', 'COUNT', 1)[1]
-if newest and newest[1] ~= known then -- a failover lost it: nobody may take what follows for the next
+local newest = newest_upto(stream, known)
+if newest and newest ~= known then -- a failover lost it: nobody may take what follows for the next
   epoch, last = renew(stream, epoch_key, ARGV[1], now, known)
 end
 local at = 8

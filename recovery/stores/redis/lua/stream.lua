@@ -63,6 +63,16 @@ local function is_above(id, other)
   return ms > other_ms or (ms == other_ms and seq > other_seq)
 end
 
+-- The id of the newest entry at or before `id`, nil if there is none. To look for that where there is none, Redis
+-- would go through the whole stream.
+local function newest_upto(stream, id)
+  local oldest = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
+  if not oldest or is_above(oldest[1], id) then
+    return nil
+  end
+  return redis.call('XREVRANGE', stream, id, '-', 'COUNT', 1)[1][1]
+end
+
 -- Appends an entry that names an epoch, with an id above `lost`; returns the epoch and the id.
 local function renew(stream, epoch_key, epoch, now, lost)
   local last = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1)[1][1]
@@ -74,11 +84,9 @@ end
 -- Trims what is older than `cutoff`, and caps; returns 1 if a young entry was trimmed, else 0. The newest of
 -- the old entries stays: it proves that nothing after it was trimmed.
 local function trim(stream, cutoff, max_len)
-  if cutoff > 0 then
-    local newest_old = redis.call('XREVRANGE', stream, string.format('%.0f', cutoff), '-', 'COUNT', 1)[1]
-    if newest_old then
-      redis.call('XTRIM', stream, 'MINID', newest_old[1])
-    end
+  local newest_old = cutoff > 0 and newest_upto(stream, string.format('%.0f-18446744073709551615', cutoff))
+  if newest_old then
+    redis.call('XTRIM', stream, 'MINID', newest_old)
   end
   if max_len >= 0 and redis.call('XTRIM', stream, 'MAXLEN', '~', max_len) > 0 then
     local first = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
