@@ -76,7 +76,13 @@ class SyncConnection(Protocol):
 
 
 class AsyncConnection(Protocol):
-    """The same of an asyncio connection; see `SyncConnection`, and `can_read`."""
+    """The same of an asyncio connection; see `SyncConnection`, and `can_read`.
+
+    Attributes:
+        socket_timeout: seconds that a reply may take, None for ever.
+    """
+
+    socket_timeout: float | None
 
     host: str
     port: int

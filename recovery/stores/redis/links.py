@@ -8,6 +8,7 @@
    the first call after one fails.
 """
 
+import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
@@ -75,6 +76,7 @@ class AsyncLink:
         self._connection = async_connection(endpoint, wait=wait)
         self._is_encrypted = isinstance(self._connection, SSLConnection)
         self._reads = wait > 0
+        self._patience = self._connection.socket_timeout
         self._known: set[ScriptName] = set()
         self._connected = False
         self._demoted = False
@@ -115,7 +117,10 @@ class AsyncLink:
             return
         self._known.clear()
         try:
+            self._connection.socket_timeout = self._patience
             await to_the_end(async_connect(self._connection, self._endpoint))
+            # redis-py (8.1) would have a timer for each reply, and a task for each thing it sends.
+            self._connection.socket_timeout = None
         except Exception as error:
             await self._drop(wait=self._is_encrypted)  # see `close`: there may be no other attempt
             raise faults.not_sent(error, self._endpoint.place) from error
@@ -139,11 +144,13 @@ class AsyncLink:
     async def _round(self, requests: Sequence[Request], *, asking: bool) -> Replies:
         replies: Replies = []
         try:
-            await self._send(_wires(requests, self._known, asking=asking))
-            while len(replies) < len(requests):
-                if asking:
-                    await self._reply()
-                replies.append(await self._reply())
+            async with asyncio.timeout(self._patience) as answer:
+                await self._send(_wires(requests, self._known, asking=asking))
+                while len(replies) < len(requests):
+                    if asking:
+                        await self._reply()
+                    replies.append(await self._reply())
+                    self._be_patient_again(answer)
         except faults.LOST as error:
             await self._drop()
             lost = _closed_error() if self._closed else faults.sent(error, self._endpoint.place)
@@ -152,6 +159,12 @@ class AsyncLink:
             await self._drop()  # replies may still be on their way
             raise
         return replies
+
+    def _be_patient_again(self, answer: asyncio.Timeout) -> None:
+        """Let the next answer have its time, too; not for each of many that come at once."""
+        deadline, now = answer.when(), asyncio.get_running_loop().time()
+        if deadline is not None and self._patience is not None and deadline - now < self._patience * 0.9:
+            answer.reschedule(now + self._patience)
 
     async def _send(self, wires: list[Wire]) -> None:
         packed = self._connection.pack_commands(wires)
