@@ -163,9 +163,11 @@ class RealCluster:
 
     @contextlib.contextmanager
     def without(self, slot: int) -> Generator[None]:
-        """Let nobody have a slot, as far as its owner knows, while the block runs."""
+        """Let nobody have a slot, as far as any node knows, while the block runs."""
         owner = self.owner_of(slot)
-        owner.client.execute_command("CLUSTER", "DELSLOTS", slot)
+        for node in self.nodes:
+            with contextlib.suppress(redis.ResponseError):  # "already unassigned": it has heard of it
+                node.client.execute_command("CLUSTER", "DELSLOTS", slot)
         try:
             yield
         finally:
@@ -277,7 +279,10 @@ class RealCluster:
         node.client.execute_command("CLUSTER SETSLOT", slot, *what)
 
     def _any(self) -> RedisProcess:
-        return next(node for node in reversed(self.nodes) if node.running and self._is_part(node))
+        return next(node for node in reversed(self.nodes) if self._answers(node) and self._is_part(node))
+
+    def _answers(self, node: RedisProcess) -> bool:
+        return node.running and not node.frozen
 
     def _is_part(self, node: RedisProcess) -> bool:
         return len(self._table(node)) > 1

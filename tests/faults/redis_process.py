@@ -65,6 +65,7 @@ class RedisProcess:
             "repl-diskless-sync-delay": "0",  # s; by default a replica waits 5 s for company
             **{name.replace("_", "-"): value for name, value in options.items()},
         }
+        self.frozen = False
         self._process: subprocess.Popen[bytes] | None = None
         self._client: redis.Redis | None = None
 
@@ -114,6 +115,7 @@ class RedisProcess:
         assert not self.running, "the server runs already"
         self._folder.mkdir(parents=True, exist_ok=True)
         with (self._folder / "log").open("ab") as log:
+            self.frozen = False
             self._process = subprocess.Popen(
                 ["/bin/sh", "-c", _LAUNCHER, "redis", *self._command()],
                 stdin=subprocess.PIPE,
@@ -139,10 +141,12 @@ class RedisProcess:
     def freeze(self) -> None:
         """SIGSTOP: its connections stay open, the kernel takes bytes for it, and nothing is answered."""
         os.kill(self.process_id, signal.SIGSTOP)
+        self.frozen = True
 
     def thaw(self) -> None:
         """SIGCONT."""
         os.kill(self.process_id, signal.SIGCONT)
+        self.frozen = False
 
     def close(self) -> None:
         """End it for good."""
