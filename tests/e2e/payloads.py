@@ -23,10 +23,13 @@ async def close_while_polled(app: "App", step: Step) -> int:
     finished, sid = app.colour.finished, step["sid"]
     eio_sid = app.sio.manager.eio_sid_from_sid(sid, "/")
     socket = app.sio.eio.sockets[eio_sid]
-    kind = _AsyncQueue if inspect.iscoroutinefunction(socket.queue.get) else _SyncQueue
-    queue = socket.queue = kind(socket.queue, [app.colour.event() for _ in range(2)])
+    taken, closing = (app.colour.event() for _ in range(2))
+    if inspect.iscoroutinefunction(socket.queue.get):
+        _slow_down(socket.queue, taken, closing)
+    else:
+        socket.queue = _SyncQueue(socket.queue, taken, closing)
     emitted = 0
-    while not queue.taken.is_set():  # the poll that waits already takes no time
+    while not taken.is_set():  # the poll that waits already takes no time
         await finished(app.sio.emit("e", emitted, to=sid))
         emitted += 1
         await app.colour.sleep(0.05)
@@ -35,39 +38,46 @@ async def close_while_polled(app: "App", step: Step) -> int:
     return emitted + 1
 
 
-class _Queue:
+class _SyncQueue:
     """A transport's queue, from which the first packet is taken slowly."""
 
-    def __init__(self, queue: Any, events: list[Event]) -> None:
-        self.taken, self.closing = events
+    def __init__(self, queue: Any, taken: Event, closing: Event) -> None:
+        self._taken, self._closing = taken, closing
         self._queue = queue
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._queue, name)
 
-
-class _SyncQueue(_Queue):
     def put(self, packet: Any) -> None:
         self._queue.put(packet)
-        if packet is not None and packet.packet_type == eio_packet.CLOSE:
-            self.closing.set()
+        if _is_close(packet):
+            self._closing.set()
 
     def get(self, **options: Any) -> Any:
         packet = self._queue.get(**options)
         if options.get("block", True):
-            self.taken.set()
-            drive(self.closing.wait())
+            self._taken.set()
+            drive(self._closing.wait())
         return packet
 
 
-class _AsyncQueue(_Queue):
-    async def put(self, packet: Any) -> None:
-        await self._queue.put(packet)
-        if packet is not None and packet.packet_type == eio_packet.CLOSE:
-            self.closing.set()
+def _slow_down(queue: Any, taken: Event, closing: Event) -> None:
+    """Do the same to a queue of asyncio, which others hold already."""
+    put, get = queue.put, queue.get
 
-    async def get(self) -> Any:
-        packet = await self._queue.get()
-        self.taken.set()
-        await self.closing.wait()
+    async def watched_put(packet: Any) -> None:
+        await put(packet)
+        if _is_close(packet):
+            closing.set()
+
+    async def slow_get() -> Any:
+        packet = await get()
+        taken.set()
+        await closing.wait()
         return packet
+
+    queue.put, queue.get = watched_put, slow_get
+
+
+def _is_close(packet: Any) -> bool:
+    return packet is not None and packet.packet_type == eio_packet.CLOSE
