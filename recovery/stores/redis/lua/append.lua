@@ -33,18 +33,8 @@ local newest = newest_upto(stream, known)
 if newest and newest ~= known then -- a failover lost it: nobody may take what follows for the next
   epoch, last = renew(stream, epoch_key, ARGV[1], now, known)
 end
-local ids = {}
-local at = 8
-for i = 1, count do
-  local size = tonumber(ARGV[at])
-  local fields = {}
-  for j = 1, size do
-    fields[j] = ARGV[at + j]
-  end
-  last = add(stream, last, now, fields)
-  ids[i] = last
-  at = at + 1 + size
-end
+local ids
+ids, last = add_all(stream, last, now, 8, count)
 redis.call('HSET', epoch_key, 'last', last)
 
 local cut = trim(stream, now - retention, max_len)

@@ -33,16 +33,8 @@ local newest = newest_upto(stream, known)
 if newest and newest ~= known then -- a failover lost it: nobody may take what follows for the next
   epoch, last = renew(stream, epoch_key, ARGV[1], now, known)
 end
-local at = 8
-for _ = 1, count do
-  local size = tonumber(ARGV[at])
-  local fields = {}
-  for j = 1, size do
-    fields[j] = ARGV[at + j]
-  end
-  last = add(stream, last, now, fields)
-  at = at + 1 + size
-end
+local _
+_, last = add_all(stream, last, now, 8, count)
 redis.call('HSET', epoch_key, 'last', last)
 redis.call('SET', position_key, upto)
 return { 1, upto, last, trim(stream, now - retention, max_len) }
