@@ -87,9 +87,9 @@ class StoredEntry(Generic[F]):
         self.offset = entry.offset
         self.head = head
         # What else there is of the fields is in the head, which many entries share.
-        self.trace = entry.fields.get(TRACE_FIELD, b"")
-        self._data = entry.fields.get(b"data", b"")
-        self.size = _OVERHEAD + len(self._data) + len(self.trace)
+        self._data = data = entry.fields.get(b"data", b"")
+        self.trace = trace = entry.fields.get(TRACE_FIELD, b"")
+        self.size = _OVERHEAD + len(data) + len(trace)
         self._broadcast: Broadcast | None = None
         self._malformed = ""  # why there is none
         self._frames: dict[bool, Sequence[F]] | None = None

@@ -96,7 +96,9 @@ async def test_a_server_that_does_not_close_the_manager_ends_all_the_same_and_lo
 
 async def test_a_client_that_polls_does_not_hold_up_uvicorns_end(site: Site, visitors: Visitors) -> None:
     FASTAPI.prepare(site)
-    command = FASTAPI.command.replace("--workers 2", "--timeout-graceful-shutdown 1")
+    command = FASTAPI.command.replace(
+        "--workers 2 --timeout-graceful-shutdown 5", "--timeout-graceful-shutdown 1"
+    )
     first, second = await site.serve(command), await site.serve(command)
     reader = await visitors.client(first, transports=["polling"])
     writer = await visitors.client(second)

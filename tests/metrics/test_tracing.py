@@ -208,7 +208,7 @@ async def test_who_does_not_trace_does_not_even_look(world: World, monkeypatch: 
     def looked(_stored: StoredEntry[Any]) -> bytes:
         raise AssertionError("nobody asked")
 
-    monkeypatch.setattr(StoredEntry, "trace", property(looked))
+    monkeypatch.setattr(StoredEntry, "trace", property(looked, lambda _stored, _trace: None))
     server = world.server()
     client = await world.connected(server)
     await server.sio.emit("n", 1)
