@@ -113,7 +113,7 @@ GUNICORN = Recipe(
         "gunicorn -k uvicorn_worker.UvicornWorker -w 2 --graceful-timeout 5 -b 127.0.0.1:8000 fastapi_app:app"
     ),
     package="uvicorn_worker",
-    leftover=("was sent SIGKILL",),  # see _CANCELLED
+    leftover=("was sent SIGKILL", "unclosed file <_io.FileIO"),  # see _CANCELLED: gunicorn kills that worker
 )
 DJANGO = Recipe(
     page="serve-with-django.md",
