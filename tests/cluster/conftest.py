@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from tests.cluster.mixed import KINDS, Mixed
 from tests.cluster.nodes import NodeServer
 from tests.e2e import steps
 from tests.e2e.cluster import Cluster
@@ -65,3 +66,22 @@ async def open_node(node: None, store_url: str) -> AsyncIterator[OpenNode]:
             return peer
 
         yield started
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    """Which client for Redis Node uses, and how."""
+    chosen: str = request.param
+    return chosen
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def mixed(open_cluster: OpenCluster, open_node: OpenNode, kind: str) -> Mixed:
+    """Two servers of ours, one of Node's, and a client of each."""
+    cluster = await opened(open_cluster, use_sharded_pubsub=kind == "sharded")
+    peer = await open_node(cluster, *KINDS[kind])
+    await peer.until_counted(3)
+    ours = await cluster.client(cluster.first)
+    theirs = await cluster.open_client(url=peer.url)
+    await theirs.wait_connected()
+    return Mixed(cluster, peer, ours, theirs)

@@ -14,11 +14,12 @@ from recovery.inspect.web.app import build_page
 from recovery.inspect.web.desk import Desk
 from recovery.inspect.web.guard import Door
 from recovery.settings import Settings
-from tests.cluster.test_with_node import Mixed, mixed, topology
+from tests.cluster.mixed import Mixed
+from tests.cluster.test_with_node import topology
 from tests.inspect.browsing import TIMING, Visitor
 from tests.inspect.commands import Answer, run
 
-__all__ = ["mixed", "topology"]
+__all__ = ["topology"]
 
 
 @pytest.fixture(params=["redis", "sharded"])

@@ -1,38 +1,16 @@
 """Our servers and Node's as one cluster on a real Redis Cluster, on either of Node's clients for Redis."""
 
 import pytest
-import pytest_asyncio
 
-from tests.cluster.conftest import OpenCluster, OpenNode, opened
+from tests.cluster.mixed import Mixed
 from tests.cluster.test_recovery_with_node import left, numbered
-from tests.cluster.test_with_node import Mixed
 from tests.e2e.conftest import Topology
-
-KINDS = {"redis": [], "ioredis": ["--client", "ioredis"], "sharded": ["--sharded"]}
-
-
-@pytest.fixture(params=KINDS)
-def kind(request: pytest.FixtureRequest) -> str:
-    """Which client for Redis Node uses, and how."""
-    return str(request.param)
 
 
 @pytest.fixture
 def topology(kind: str) -> Topology:
     """Our servers: asyncio with Node's usual client, threads with the others."""
     return Topology("cluster", 2, "asyncio" if kind == "redis" else "threading")
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def mixed(open_cluster: OpenCluster, open_node: OpenNode, kind: str) -> Mixed:
-    """Two servers of ours, one of Node's, and a client of each."""
-    cluster = await opened(open_cluster, use_sharded_pubsub=kind == "sharded")
-    peer = await open_node(cluster, *KINDS[kind])
-    await peer.until_counted(3)
-    ours = await cluster.client(cluster.first)
-    theirs = await cluster.open_client(url=peer.url)
-    await theirs.wait_connected()
-    return Mixed(cluster, peer, ours, theirs)
 
 
 async def test_both_reach_the_clients_and_servers_of_both(mixed: Mixed) -> None:

@@ -2,67 +2,23 @@
 
 import os
 import signal
-from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from recovery.aio.roll_call import call_the_roll
 from recovery.channels import HasChannels
 from recovery.stores import open_async_store
-from tests.cluster.conftest import OpenCluster, OpenNode, opened
-from tests.cluster.nodes import NodeServer
+from tests.cluster.mixed import Mixed
 from tests.e2e import steps
-from tests.e2e.cluster import Cluster, Server
 from tests.e2e.conftest import Topology
-from tests.e2e.js_clients import Disconnected, JsClient
-from tests.e2e.wire import Json
+from tests.e2e.js_clients import Disconnected
 from tests.waiting import async_wait_until
-
-KINDS = {"redis": [], "ioredis": ["--client", "ioredis"], "sharded": ["--sharded"]}
-
-
-class Mixed:
-    """Two servers of ours and one of Node's, with a client each on the first of ours and on Node's."""
-
-    def __init__(self, cluster: Cluster, peer: NodeServer, ours: JsClient, theirs: JsClient) -> None:
-        self.cluster = cluster
-        self.peer = peer
-        self.ours = ours
-        self.theirs = theirs
-
-    @property
-    def server(self) -> Server:
-        """The server of ours that has no client."""
-        return self.cluster.last
-
-    async def manage(self, method: str, *args: Any, **options: Any) -> Json:
-        """Call a method of our manager, on the server that has no client."""
-        return (await self.server.run(steps.manager_method(method, *args, **options)))[0]
-
-
-@pytest.fixture(params=KINDS)
-def kind(request: pytest.FixtureRequest) -> str:
-    """Which client for Redis Node uses, and how."""
-    chosen: str = request.param
-    return chosen
 
 
 @pytest.fixture
 def topology(kind: str, request: pytest.FixtureRequest) -> Topology:
     """Our servers: asyncio with Node's usual client, threads with the others."""
     return Topology("valkey", 2, "asyncio" if kind == "redis" else "threading")
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def mixed(open_cluster: OpenCluster, open_node: OpenNode, kind: str) -> Mixed:
-    cluster = await opened(open_cluster, use_sharded_pubsub=kind == "sharded")
-    peer = await open_node(cluster, *KINDS[kind])
-    await peer.until_counted(3)
-    ours = await cluster.client(cluster.first)
-    theirs = await cluster.open_client(url=peer.url)
-    await theirs.wait_connected()
-    return Mixed(cluster, peer, ours, theirs)
 
 
 async def test_broadcasts_reach_clients_of_both(mixed: Mixed) -> None:

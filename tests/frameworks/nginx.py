@@ -13,11 +13,9 @@ import subprocess
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import NoReturn
-
-import pytest
 
 from tests.docs.pages import DOCS
+from tests.packages import program_of_package
 from tests.ports import free_port
 from tests.waiting import wait_until
 
@@ -52,26 +50,7 @@ http {{
 @cache
 def nginx_program() -> str:
     """Return the path of nginx; skips the test if it is not there, and cannot be installed."""
-    program = _find()
-    if program is not None:
-        return program
-    if shutil.which("apt-get") is None:
-        _give_up("nginx is not installed, and there is no apt-get to install it with")
-    installed = subprocess.run(
-        [
-            *("apt-get", "install", "-y", "--no-install-recommends"),
-            *("-o", "DPkg::Lock::Timeout=120"),  # another test process may be installing it
-            "nginx-light",
-        ],
-        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"},  # 1: start no service
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    program = _find()
-    if program is None:
-        _give_up(f"apt-get cannot install nginx: {installed.stderr.strip()[-300:]}")
-    return program
+    return program_of_package("nginx-light", _find)
 
 
 class Nginx:
@@ -159,10 +138,3 @@ class Nginx:
 
 def _find() -> str | None:
     return shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
-
-
-def _give_up(reason: str) -> NoReturn:
-    """Skip the test with a reason; in CI, where an installer must be there, fail it."""
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
