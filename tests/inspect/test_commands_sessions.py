@@ -172,8 +172,9 @@ def test_a_session_is_ended_when_that_is_confirmed(recorded: Recorded, valkey_ur
     assert answered == ClaimRefused(Reason.DISCONNECTED)
 
 
-@pytest.mark.parametrize("name", ["-El-rss", "--abcdefgh", "-"])
+@pytest.mark.parametrize("name", ["-El-rss", "--abcdefgh", "-."])
 def test_a_pid_may_begin_with_a_hyphen(recorded: Recorded, name: str) -> None:
+    # A lone hyphen would be the beginning of each 64th recorded pid.
     answer = run("session", name, *live(recorded))
     assert answer.status == 1
     assert "no session" in answer.err
