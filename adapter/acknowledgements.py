@@ -47,12 +47,11 @@ class Acknowledgements:
         return ack_id
 
     async def _arrived(self, namespace: Namespace, sid: Sid, ack: AckRequest, *args: Any) -> None:
-        runtime = self.process.runtime
         if ack.by_channel:
             await self.process.cluster.acknowledge(namespace, sid, ack, args)
-        elif ack.server == runtime.server:
+        elif ack.server == self.process.server_id:
             await self.process.requests.acknowledge(ack.request_id, args)
         else:
             await self.process.answer(
-                lambda: runtime.drafts.acknowledge(namespace, ack.server, ack.request_id, args)
+                namespace, lambda drafts: drafts.acknowledge(namespace, ack.server, ack.request_id, args)
             )

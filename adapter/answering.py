@@ -4,7 +4,7 @@ What it says to an application's event for servers is the application's (`adapte
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from adapter.server_events import Unanswered
@@ -39,7 +39,7 @@ class Answering:
     async def answer(self, message: Message) -> None:
         """Answer one question; what cannot be answered is said in the log."""
         try:
-            await self._catch_up(message.data)
+            await self._catch_up(message)
             match message.kind:
                 case MessageKind.FETCH_SOCKETS:
                     await self._tell_sockets(message)
@@ -72,11 +72,10 @@ class Answering:
         except (StoreError, EncodingError) as exc:
             logger.warning("an answer is lost: %s", exc, extra={"event": "publish.failed"})
 
-    async def _catch_up(self, data: Mapping[str, Any]) -> None:
+    async def _catch_up(self, message: Message) -> None:
         """Read what whoever asks had emitted or changed before; Node's servers do not say that."""
-        after = data.get("after")
-        runtime = self._process.runtime
-        await runtime.start()
+        after = message.data.get("after")
+        runtime = await self._process.reading(message.namespace)
         if isinstance(after, str):
             try:
                 offset = parse_offset(after)
@@ -126,9 +125,9 @@ class Answering:
 
 def sockets_here(process: "Process", namespace: Namespace, audience: Audience) -> list[RemoteSocket]:
     """The clients of this server that are connected, and that a packet of this moment would be for."""
-    runtime, environs = process.runtime, process.server.environ
+    environs = process.server.environ
     return [
-        describe(connection, environs.get(connection.transport, {}), runtime.server)
-        for connection in runtime.dispatcher.addressed(namespace, audience)
+        describe(connection, environs.get(connection.transport, {}), process.server_id)
+        for connection in process.runtime_of(namespace).dispatcher.addressed(namespace, audience)
         if connection.phase is Phase.LIVE
     ]

@@ -13,14 +13,16 @@ import logging
 import os
 import secrets
 import socket
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from adapter.answering import Answering
 from adapter.gathering import ClientGathering, Gathering
+from adapter.seams import EioPacket
 from recovery.channels import Channels, HasChannels, NoChannels
 from recovery.commands import AsyncStore
+from recovery.core.connection import Connection
 from recovery.core.packets import AckRequest
 from recovery.core.roster import Roster
 from recovery.errors import MalformedError, StoreError
@@ -78,7 +80,7 @@ class Cluster:
     @property
     def server(self) -> ServerId:
         """This server's id."""
-        return self._process.runtime.server
+        return self._process.server_id
 
     async def run(self) -> None:
         """Listen, and send heartbeats, for ever."""
@@ -86,8 +88,10 @@ class Cluster:
             return
         kind = MessageKind.INITIAL_HEARTBEAT
         while True:
+            if self._process.reads:
+                self._process.begin()  # the application may have named further namespaces
             try:
-                for namespace in self._namespaces() - self._joined:
+                for namespace in self.namespaces() - self._joined:
                     await self.join(namespace)
                 await self.publish(kind, _ROOT, self.report().fields())
                 kind = MessageKind.HEARTBEAT
@@ -145,7 +149,7 @@ class Cluster:
     async def question(self, kind: MessageKind, namespace: Namespace, data: Mapping[str, Any]) -> int:
         """Put a question to all servers; return how many heard it, see `publish`."""
         await self.join(namespace)
-        edge = str(self._process.runtime.dispatcher.edge)
+        edge = str(self._process.runtime_of(namespace).dispatcher.edge)
         return await self.publish(kind, namespace, {**data, "after": edge})
 
     async def ask(
@@ -185,14 +189,14 @@ class Cluster:
     def report(self) -> Report:
         """What this server says of itself."""
         process = self._process
-        clients = sum(1 for _ in process.runtime.dispatcher.connections())
+        clients = sum(1 for _ in self._connections())
         name = f"{socket.gethostname()}:{os.getpid()}"
-        position, joined = process.runtime.dispatcher.position, tuple(sorted(self._joined))
+        position, joined = process.runtime_of(_ROOT).dispatcher.position, tuple(sorted(self._joined))
         return Report(name, position, clients, joined, dict(process.meters.recoveries))
 
     def failed(self, error: StoreError) -> None:
         """Say that this server cannot talk to others, as often as somebody would read it."""
-        if self._process.runtime.tally.note("channel.failed", asyncio.get_running_loop().time()):
+        if self._process.tally.note("channel.failed", asyncio.get_running_loop().time()):
             logger.warning("cannot talk to other servers: %s", error, extra={"event": "channel.failed"})
 
     async def close(self) -> None:
@@ -210,27 +214,30 @@ class Cluster:
         await self._channels.close()
 
     def _encode(self, kind: MessageKind, namespace: Namespace, data: Mapping[str, Any]) -> bytes:
-        codec = self._process.runtime.dispatcher.codec
-        return encode_message(Message(kind, self.server, namespace, data), codec)
+        return encode_message(Message(kind, self.server, namespace, data), self._process.codec)
 
-    def _namespaces(self) -> set[Namespace]:
+    def namespaces(self) -> set[Namespace]:
         """The namespaces that this server has, as far as it knows by now."""
         server = self._process.server
         named = {*server.handlers, *server.namespace_handlers} - {"*"}
-        clients = {connection.namespace for connection in self._process.runtime.dispatcher.connections()}
+        clients = {connection.namespace for connection in self._connections()}
         return {_ROOT, *map(Namespace, named), *clients, *self._process.server_events.namespaces()}
+
+    def _connections(self) -> Iterator[Connection[EioPacket]]:
+        """All clients of this server that are connected."""
+        for runtime in self._process.streams.made():
+            yield from runtime.dispatcher.connections()
 
     def _hear(self, payload: bytes) -> None:
         """Take a message; must not wait, and raises nothing."""
-        runtime = self._process.runtime
         try:
-            message = decode_message(payload, runtime.dispatcher.codec)
-            if message.server == runtime.server:
+            message = decode_message(payload, self._process.codec)
+            if message.server == self.server:
                 self._take_own(message)
             else:
                 self._take(message)
         except Exception as exc:  # noqa: BLE001 - whatever is in a message, this server must go on listening
-            if runtime.tally.note("message.skipped", asyncio.get_running_loop().time()):
+            if self._process.tally.note("message.skipped", asyncio.get_running_loop().time()):
                 logger.warning("a message is left out: %s", exc, extra={"event": "message.skipped"})
 
     def _take_own(self, message: Message) -> None:

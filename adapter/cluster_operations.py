@@ -7,15 +7,18 @@ order of all packets, and counts for clients that are away. Questions go by chan
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from adapter.answering import sockets_here
 from adapter.cluster import Cluster, new_request_id
 from adapter.emits import arguments_of
 from adapter.gathering import ClientGathering, Gathering
+from adapter.seams import EioPacket
 from adapter.server_events import ServerEventHandler
+from recovery.core.dispatcher import Dispatcher
 from recovery.core.packets import AckRequest
+from recovery.drafts import Drafts
 from recovery.entries import Kind
 from recovery.errors import ConfigurationError, MalformedError, NoAnswerError
 from recovery.messages import MessageKind
@@ -48,7 +51,9 @@ class ClusterOperations:
     async def ready(self) -> None:
         """Read the stream and listen to the other servers from now on."""
         self._demand_server()
-        await self._process.runtime.start()
+        self._process.begin()
+        for runtime in self._process.streams.made():
+            await runtime.start()
         await self._cluster.join(Namespace("/"))
 
     # Clients -------------------------------------------------------------------------------------------
@@ -70,11 +75,11 @@ class ClusterOperations:
     ) -> None:
         """Disconnect clients, and end their sessions."""
         if not local:
-            await self._publish(self._process.runtime.drafts.disconnect(namespace, audience, close=close))
+            await self._publish(namespace, lambda drafts: drafts.disconnect(namespace, audience, close=close))
             return
         self._demand_server()
-        await self._read_all()
-        for connection in self._process.runtime.dispatcher.addressed(namespace, audience):
+        dispatcher = await self._up_to_date(namespace)
+        for connection in dispatcher.addressed(namespace, audience):
             await self._process.host.call(self._process.server.disconnect, connection.sid, namespace)
             if close:
                 await self._process.host.abort(connection.transport)
@@ -84,7 +89,7 @@ class ClusterOperations:
     ) -> list[RemoteSocket]:
         """Tell which clients are connected."""
         self._demand_server()
-        await self._read_all()
+        await self._up_to_date(namespace)
         found = sockets_here(self._process, namespace, audience)
         if local:
             return found
@@ -103,7 +108,7 @@ class ClusterOperations:
     ) -> BroadcastAnswers:
         """Emit an event to clients, and gather their acknowledgements."""
         self._demand_server()
-        await self._read_all()
+        await self._up_to_date(namespace)
         args, request_id = arguments_of(event, data), new_request_id()
         request = {"requestId": request_id, "packet": {"type": 2, "data": args}, "opts": _opts(audience)}
         ack = AckRequest(self._cluster.server, request_id, by_channel=True)
@@ -129,9 +134,9 @@ class ClusterOperations:
         """Emit an event to the other servers."""
         packet = [event, *data]
         if self._process.server is None:  # it has no channels
-            await self._publish(self._process.runtime.drafts.server_event(namespace, packet))
+            await self._publish(namespace, lambda drafts: drafts.server_event(namespace, packet))
             return
-        await self._process.runtime.start()
+        await self._process.reading(namespace)
         await self._cluster.question(MessageKind.SERVER_SIDE_EMIT, namespace, {"packet": packet})
 
     async def server_side_call(
@@ -139,7 +144,7 @@ class ClusterOperations:
     ) -> dict[ServerId, Any]:
         """Emit an event to the other servers, and gather their answers."""
         self._demand_server()
-        await self._process.runtime.start()
+        await self._process.reading(namespace)
         gathering = Gathering(namespace)
         request = {"requestId": new_request_id(), "packet": [event, *data]}
         kind = MessageKind.SERVER_SIDE_EMIT
@@ -150,7 +155,7 @@ class ClusterOperations:
     async def servers(self, *, patience: float) -> tuple[ServerRecord, ...]:
         """Call the roll: this server, and all others."""
         self._demand_server()
-        await self._process.runtime.start()
+        await self._process.reading(Namespace("/"))
         gathering = Gathering(Namespace("/"))
         nobody = Audience((f"roll-call-{secrets.token_hex(8)}",))  # a room without members
         data = {"requestId": new_request_id(), "opts": _opts(nobody)}
@@ -169,30 +174,32 @@ class ClusterOperations:
         )
         check_rooms(changed)
         if not local:
-            draft = self._process.runtime.drafts.change_rooms(kind, namespace, audience, changed)
-            await self._publish(draft)
+            await self._publish(
+                namespace, lambda drafts: drafts.change_rooms(kind, namespace, audience, changed)
+            )
             return
         self._demand_server()
-        await self._read_all()
+        dispatcher = await self._up_to_date(namespace)
         operations = self._operations
         change = operations.enter_room if kind is Kind.JOIN else operations.leave_room
-        for connection in self._process.runtime.dispatcher.addressed(namespace, audience):
+        for connection in dispatcher.addressed(namespace, audience):
             for room in changed:
                 await change(connection.sid, namespace, room)
 
-    async def _publish(self, draft: Draft) -> None:
+    async def _publish(self, namespace: Namespace, make: Callable[[Drafts], Draft]) -> None:
         """Append an entry, and return when it is in force on this server."""
-        await self._process.follow_stream()
-        runtime = self._process.runtime
+        runtime = self._process.runtime_of(namespace)
+        draft = make(runtime.drafts)
+        await self._process.follow_stream(namespace)
         offset = await runtime.publish(draft)
         if self._process.server is not None:
             await runtime.passed(offset, self._process.settings.publish_timeout)
 
-    async def _read_all(self) -> None:
+    async def _up_to_date(self, namespace: Namespace) -> Dispatcher[EioPacket]:
         """Read what this server has published itself, so that its clients here are as it left them."""
-        runtime = self._process.runtime
-        await runtime.start()
+        runtime = await self._process.reading(namespace)
         await runtime.passed(runtime.dispatcher.edge, self._process.settings.publish_timeout)
+        return runtime.dispatcher
 
     def _listening(self, namespace: Namespace) -> tuple[ServerId, ...]:
         return self._cluster.roster.listening(namespace, now=asyncio.get_running_loop().time())

@@ -9,6 +9,7 @@ from adapter.process import Process
 from adapter.seams import EioPacket
 from recovery.core.connection import Connection, Phase
 from recovery.core.control import Acknowledgement, ServerEvent, SessionAnswer
+from recovery.core.dispatcher import Dispatcher
 from recovery.core.effects import (
     Disconnected,
     Effect,
@@ -19,7 +20,7 @@ from recovery.core.effects import (
     TakenOver,
 )
 from recovery.flows.steps import Vacate
-from recovery.records import HolderState
+from recovery.records import HolderState, Namespace
 
 __all__ = ["Effects"]
 
@@ -29,7 +30,7 @@ EioConnection = Connection[EioPacket]
 
 
 class Effects:
-    """The front end of a runtime (`recovery.aio.runtime.FrontEnd`)."""
+    """The front end of all runtimes of a process (`recovery.aio.runtime.FrontEnd`)."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
@@ -70,20 +71,28 @@ class Effects:
             await client.gone
         return True
 
-    def interrupt(self) -> None:
-        """End all connections at once, and close their transports: clients come back, and are told.
+    def interrupt(self, dispatcher: Dispatcher[EioPacket]) -> None:
+        """End all connections of a stream at once, and close their transports: clients come back, are told.
 
         Nothing that lies beyond the gap may reach them: its offset would make them look as if they had all
         before it.
         """
-        for client in self._clients.all():
+        concerned = [
+            client
+            for client in self._clients.all()
+            if self._dispatcher_of(client.connection.namespace) is dispatcher
+        ]
+        for client in concerned:
             if client.connection.phase is not Phase.ENDED:
-                self._process.runtime.dispatcher.end(client.connection)
+                dispatcher.end(client.connection)
                 self._process.background.start(
                     self._process.sessions.save_quietly(client, HolderState.CLOSING)
                 )
-        for transport in self._clients.transports():
+        for transport in {client.connection.transport: None for client in concerned}:
             self._process.background.start(self._host.abort(transport))
+
+    def _dispatcher_of(self, namespace: Namespace) -> Dispatcher[EioPacket]:
+        return self._process.runtime_of(namespace).dispatcher
 
     def evict(self, client: Client) -> None:
         """The session of a client belongs to another connection now: end this one, quietly.
@@ -93,7 +102,7 @@ class Effects:
         """
         connection = client.connection
         was_live = connection.phase is Phase.LIVE
-        self._process.runtime.dispatcher.end(connection)
+        self._dispatcher_of(connection.namespace).end(connection)
         if was_live:
             self._process.background.start(self._host.abort(connection.transport))
         # A held one is seen out by the gate, when the application has answered.
@@ -107,7 +116,7 @@ class Effects:
                 self._process.background.start(
                     self._process.requests.acknowledge(effect.request_id, effect.args)
                 )
-            case ServerEvent() if effect.server != self._process.runtime.server:
+            case ServerEvent() if effect.server != self._process.server_id:
                 self._process.background.start(self._process.server_events.take(effect))
             case _:
                 pass
@@ -158,20 +167,24 @@ class Effects:
             return
         if client is not None and client.connection.number < takeover.number:
             await client.gone
-        released = self._process.runtime.drafts.released
         await self._process.answer(
-            lambda: released(takeover.namespace, takeover.sid, takeover.number, takeover.claimer)
+            takeover.namespace,
+            lambda drafts: drafts.released(
+                takeover.namespace, takeover.sid, takeover.number, takeover.claimer
+            ),
         )
 
     async def _answer(self, effect: SessionWanted[EioPacket]) -> None:
         request, connection = effect.request, effect.connection
-        session = self._process.runtime.drafts.session
         await self._process.answer(
-            lambda: session(connection.namespace, request.server, request.request_id, connection.user_session)
+            connection.namespace,
+            lambda drafts: drafts.session(
+                connection.namespace, request.server, request.request_id, connection.user_session
+            ),
         )
 
     async def _close_slow(self, connection: EioConnection) -> None:
-        self._process.runtime.tally.counts["client.slow"] += 1
+        self._process.runtime_of(connection.namespace).tally.counts["client.slow"] += 1
         logger.warning(
             "%s does not take its packets; its connection is closed",
             connection.sid,

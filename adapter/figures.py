@@ -6,7 +6,7 @@ trip and no loop, so it may be done in any thread; each scrape costs a look at e
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -52,13 +52,13 @@ class Source:
         return self.process.meters
 
     @property
-    def runtime(self) -> Runtime[Any] | None:
-        """The connection to the stream, if there is one by now."""
-        return self.process.begun
+    def runtimes(self) -> Sequence[Runtime[Any]]:
+        """The connections to streams that there are by now."""
+        return self.process.streams.made()
 
     def said(self, event: str) -> int:
         """How often a log event has happened."""
-        return 0 if self.runtime is None else self.runtime.tally.counts[event]
+        return sum(runtime.tally.counts[event] for runtime in self.runtimes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,9 +158,19 @@ def _saved_sessions(source: Source) -> int:
     return len(kept) - kept.count(Phase.ENDED)
 
 
-def _of_runtime(read: Callable[[Runtime[Any]], float]) -> Callable[[Source], Iterable[Reading]]:
-    """A figure that is 0 before there is a runtime."""
-    return _one(lambda source: 0 if source.runtime is None else read(source.runtime))
+def _total(read: Callable[[Runtime[Any]], float]) -> Callable[[Source], float]:
+    """What all streams have together; 0 before there is one."""
+    return lambda source: sum(read(runtime) for runtime in source.runtimes)
+
+
+def _shortest(read: Callable[[Runtime[Any]], float | None]) -> Callable[[Source], float | None]:
+    """The smallest value of all streams; None before there is one."""
+
+    def shortest(source: Source) -> float | None:
+        known = [value for value in map(read, source.runtimes) if value is not None]
+        return min(known, default=None)
+
+    return shortest
 
 
 def _log_span(runtime: Runtime[Any]) -> float:
@@ -257,7 +267,7 @@ FIGURES: tuple[Figure, ...] = (
     _count(
         "read_entries",
         "Entries of the stream that this process has read.",
-        lambda source: source.meters.reader.entries,
+        _total(lambda runtime: runtime.traffic.reader.entries),
     ),
     _count(
         "read_failures",
@@ -272,7 +282,7 @@ FIGURES: tuple[Figure, ...] = (
     _count(
         "skipped_entries",
         "Entries left out because they could not be read, or were larger than max_packet_bytes.",
-        lambda source: 0 if source.runtime is None else source.runtime.dispatcher.skipped,
+        _total(lambda runtime: runtime.dispatcher.skipped),
     ),
     _count(
         "unreadable_sessions",
@@ -282,28 +292,28 @@ FIGURES: tuple[Figure, ...] = (
     _count(
         "published_entries",
         "Entries that this process has appended to the stream.",
-        lambda source: source.meters.published,
+        _total(lambda runtime: runtime.traffic.published),
     ),
     _count(
         "publish_batches",
         "Script calls with which this process has appended entries.",
-        lambda source: source.meters.batches,
+        _total(lambda runtime: runtime.traffic.batches),
     ),
     _count(
         "publish_retries",
         "Further attempts at a batch that the store had not confirmed.",
-        lambda source: source.meters.publish_retries,
+        _total(lambda runtime: runtime.traffic.publish_retries),
     ),
     _count(
         "publish_failures",
         "Entries that were not confirmed in time, so that their emit raised PublishError.",
-        lambda source: source.meters.publish_failures,
+        _total(lambda runtime: runtime.traffic.publish_failures),
     ),
     Figure(
         "socketio_recovery_waiting_bytes",
         FigureKind.GAUGE,
         "Memory of the emits that wait for the store.",
-        _of_runtime(lambda runtime: runtime.waiting_bytes),
+        _one(_total(lambda runtime: runtime.waiting_bytes)),
     ),
     _level(
         "waiting_max_bytes",
@@ -314,7 +324,7 @@ FIGURES: tuple[Figure, ...] = (
         "socketio_recovery_replay_log_entries",
         FigureKind.GAUGE,
         "Entries of the stream that this process keeps in memory for replays.",
-        _of_runtime(lambda runtime: len(runtime.dispatcher.log)),
+        _one(_total(lambda runtime: len(runtime.dispatcher.log))),
     ),
     _level(
         "replay_log_max_entries",
@@ -325,7 +335,7 @@ FIGURES: tuple[Figure, ...] = (
         "socketio_recovery_replay_log_bytes",
         FigureKind.GAUGE,
         "Bytes of the entries that this process keeps in memory for replays.",
-        _of_runtime(lambda runtime: runtime.dispatcher.log.bytes),
+        _one(_total(lambda runtime: runtime.dispatcher.log.bytes)),
     ),
     _level(
         "replay_log_max_bytes",
@@ -336,7 +346,7 @@ FIGURES: tuple[Figure, ...] = (
         "socketio_recovery_replay_log_span_seconds",
         FigureKind.GAUGE,
         "Time that the replay log reaches back; what is older is read from the store when it is needed.",
-        _of_runtime(_log_span),
+        _one(lambda source: _shortest(_log_span)(source) or 0.0),
     ),
     _level(
         "window_seconds",
@@ -351,7 +361,7 @@ FIGURES: tuple[Figure, ...] = (
     _level(
         "stream_span_seconds",
         "Time that the stream reaches back, as last looked at, 10 s ago at most; no value before it was.",
-        lambda source: source.meters.reader.span,
+        _shortest(lambda runtime: runtime.traffic.reader.span),
     ),
     _count(
         "window_cuts",

@@ -167,12 +167,12 @@ class Operations:
             if ignore_queue or name in self._local_namespaces:
                 self._deliver_here(name, args, audience, request_id)
                 return
-            runtime = self.process.runtime
+            runtime = self.process.runtime_of(name)
             volatile = volatile or event in self._volatile_events
             if request_id is not None:
                 await self.process.cluster.join_if_possible(name)  # servers of Node's answer there
             draft = runtime.drafts.broadcast(name, args, audience, volatile=volatile, request_id=request_id)
-            await self.process.follow_stream()
+            await self.process.follow_stream(name)
             offset = await self._publish(draft, name, event)
         if self._host.server is not None and seams.has_test_clients(self._host.server):
             await runtime.passed(offset, self._settings.publish_timeout)  # a test looks at once
@@ -188,7 +188,7 @@ class Operations:
         is not here, or is to be disconnected when its connect handler returns.
         """
         client = self.process.clients.find(namespace, sid)
-        runtime = self.process.runtime
+        runtime = self.process.runtime_of(namespace)
         if client is None and seams.knows(self._manager, sid, namespace):
             return bool(await self._host.stock("can_disconnect", sid, namespace))
         if client is not None and client.held:
@@ -217,7 +217,7 @@ class Operations:
         if client is not None and is_another(client.connection):
             return None
         if client is not None and client.connection.phase is Phase.LIVE:
-            self.process.runtime.dispatcher.end(client.connection)
+            self.process.runtime_of(namespace).dispatcher.end(client.connection)
             ending = self._quietly(client, self._end_session(client))
             client.ending = self.process.background.start(ending)
         eio_sid: str | None
@@ -256,7 +256,7 @@ class Operations:
             client.connection.membership.check_space(room, self._settings.max_rooms)
         self._manager.basic_enter_room(sid, namespace, room, eio_sid=eio_sid)
         if client is not None and client.connection.phase is not Phase.ENDED:
-            self.process.runtime.dispatcher.enter(client.connection, room)
+            self.process.runtime_of(namespace).dispatcher.enter(client.connection, room)
             await self.process.sessions.save_change(client)
 
     async def leave_room(self, sid: str, namespace: str, room: Room) -> None:
@@ -268,7 +268,7 @@ class Operations:
         self._manager.basic_leave_room(sid, namespace, room)
         client = self.process.clients.find(namespace, sid)
         if client is not None and client.connection.phase is not Phase.ENDED:
-            self.process.runtime.dispatcher.leave(client.connection, room)
+            self.process.runtime_of(namespace).dispatcher.leave(client.connection, room)
             await self.process.sessions.save_change(client)
 
     async def close_room(self, room: Room, namespace: str | None = None) -> None:
@@ -277,8 +277,8 @@ class Operations:
         check_rooms((room,))
         if self._manager.is_sid_room(name, room):
             raise ValueError("cannot close a sid room")
-        runtime = self.process.runtime
-        await self.process.follow_stream()
+        runtime = self.process.runtime_of(name)
+        await self.process.follow_stream(name)
         offset = await runtime.publish(
             runtime.drafts.change_rooms(Kind.LEAVE, name, Audience((room,)), (room,))
         )
@@ -306,12 +306,12 @@ class Operations:
     def start(self) -> None:
         """Begin to read the stream, if this is a server; does not wait."""
         if self._host.server is not None:
-            self.process.runtime.begin()
+            self.process.begin()
 
     def health(self, *, max_lag: float) -> Health:
         """Judge whether this process can do its part; from any thread."""
         return judge(
-            self.process.meters,
+            [runtime.traffic for runtime in self.process.streams.made()],
             reads=self._host.server is not None,
             closed=self.process.closed,
             now=monotonic(),
@@ -354,11 +354,11 @@ class Operations:
 
     async def _end_elsewhere(self, sid: str, namespace: str) -> None:
         """End the session of a client on another server, on its way there, or away: the stream tells it."""
-        runtime = self.process.runtime
+        runtime = self.process.runtime_of(namespace)
         await runtime.publish(runtime.drafts.disconnect(Namespace(namespace), Audience((Sid(sid),))))
 
     async def _publish(self, draft: Draft, namespace: Namespace, event: Any) -> Offset:
-        append, tracing = self.process.runtime.publish, self.process.tracing
+        append, tracing = self.process.runtime_of(namespace).publish, self.process.tracing
         if tracing is None:
             return await append(draft)
         max_bytes = self._settings.max_packet_bytes
@@ -380,11 +380,11 @@ class Operations:
         self, namespace: Namespace, args: Sequence[Any], audience: Audience, request_id: str | None
     ) -> None:
         """Deliver to clients of this process, at once."""
-        ack = None if request_id is None else AckRequest(self.process.runtime.server, request_id)
+        ack = None if request_id is None else AckRequest(self.process.server_id, request_id)
         self.process.deliver(namespace, args, audience, ack)
 
     async def _change_rooms_elsewhere(self, kind: Kind, namespace: str, sid: str, room: Room) -> None:
-        runtime = self.process.runtime
+        runtime = self.process.runtime_of(namespace)
         await runtime.publish(
             runtime.drafts.change_rooms(kind, Namespace(namespace), Audience((sid,)), (room,))
         )

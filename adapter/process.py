@@ -1,12 +1,14 @@
-"""What one process has of recovery: its clients, its runtime, and what both are made of.
+"""What one process has of recovery: its clients, its streams, and what both are made of.
 
-The manager, the gate and the rest of the front end share it. The runtime is made when it is first needed:
-inside the running loop, and after any fork.
+The manager, the gate and the rest of the front end share it. A runtime is made when its stream is first
+needed: inside the running loop, and after any fork.
 """
 
 import asyncio
 import contextlib
 import logging
+import secrets
+from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from contextvars import Context
@@ -26,16 +28,19 @@ from adapter.requests import Requests
 from adapter.seams import EioPacket
 from adapter.server_events import ServerEvents
 from adapter.sessions import Sessions
+from adapter.streams import Streams
 from recovery.aio.runtime import FrontEnd, Runtime
 from recovery.commands import AsyncStore
 from recovery.core.connection import Phase
 from recovery.core.meters import Meters
 from recovery.core.packets import AckRequest
 from recovery.core.saving import KEPT_MS
-from recovery.entries import JsonModule
+from recovery.core.tally import Tally
+from recovery.drafts import Drafts
+from recovery.entries import JsonModule, PayloadCodec
 from recovery.errors import EncodingError, PublishError, StoreUnavailableError
 from recovery.flows.expiring import Terms, terms_of
-from recovery.records import Audience, Draft, Namespace, Sid
+from recovery.records import Audience, Draft, Namespace, ServerId, Sid
 from recovery.settings import Settings
 
 __all__ = ["Process"]
@@ -54,6 +59,7 @@ class Process:
     """One process of the cluster.
 
     Attributes:
+        server_id: its identity.
         settings: of the manager.
         host: the server, in its colour.
         clients: who is here.
@@ -68,7 +74,9 @@ class Process:
         session_expired: the application's handler, or None.
         server_events: the application's handlers of events for servers.
         closed: `close` was called; nobody may get in any more.
-        meters: what it counts.
+        streams: those that it reads or writes.
+        meters: what it counts of its clients.
+        tally: what it counts of its talk with other servers, by log event.
         tracing: follows packets and clients; None if nobody does.
     """
 
@@ -86,9 +94,11 @@ class Process:
         self.server_events = ServerEvents(host)
         self._store = store
         self._ack_id = ack_id
-        self._begin()
+        self._begin_anew()
 
-    def _begin(self) -> None:
+    def _begin_anew(self) -> None:
+        self.server_id = ServerId(secrets.token_hex(8))
+        self.streams = Streams(self._store, self.settings, self._open)
         self.clients = Clients()
         self.requests = Requests(self.host)
         self.background = Background()
@@ -96,55 +106,65 @@ class Process:
         self.handlers = Handlers()
         self.closed = False
         self.meters = Meters()
+        self.tally = Tally()
         self._watched: WeakSet[Any] = WeakSet()
-        self._runtime: Runtime[EioPacket] | None = None
+        self._codec: PayloadCodec | None = None
         self._sessions: Sessions | None = None
         self._checkpoints: asyncio.Task[Any] | None = None
-        self._expiry: asyncio.Task[Any] | None = None
+        self._expiries: list[asyncio.Task[Any]] = []
         self._heartbeats: asyncio.Task[Any] | None = None
 
     def renew(self, renewed: Callable[[AsyncStore], AsyncStore]) -> None:
         """In a forked child: begin anew; see `adapter.operations.Operations.renew`."""
         _inherited.append(
-            (self._store, self._runtime, self._sessions, self.background, self.clients, self.cluster)
+            (self._store, self.streams, self._sessions, self.background, self.clients, self.cluster)
         )
         self._store = renewed(self._store)
-        self._begin()
+        self._begin_anew()
+
+    def runtime_of(self, namespace: str) -> Runtime[EioPacket]:
+        """The connection to the stream of a namespace, made when first needed."""
+        return self.streams.of(namespace)
 
     @property
-    def runtime(self) -> Runtime[EioPacket]:
-        """The connection to the stream, made when first needed."""
-        if self._runtime is None:
-            packet_class = None if self.server is None else self.server.packet_class
-            self._runtime = Runtime(
-                self._store,
-                self.settings,
-                codec_of(packet_class, self.json, only_plaintext=self.settings.only_plaintext),
-                EioFrames(packet_class, self._ack_id),
-                self.front_end,
-                retention_ms=self.retention_ms,
-                meters=self.meters,
-            )
-            self._runtime.dispatcher.observer = self.tracing
-            if self.server is not None and self.session_expired is not None:
-                expiry = Expiry(self._runtime, self.background, self.host, self.session_expired, self._terms)
-                self._expiry = self.background.start(expiry.watch())
-            if self.server is not None:
-                # In a context of its own: that of the first client would keep it in memory for ever.
-                self._heartbeats = Context().run(self.background.start, self.cluster.run())
-        return self._runtime
+    def codec(self) -> PayloadCodec:
+        """What payloads are written with."""
+        if self._codec is None:
+            only_plaintext = self.settings.only_plaintext
+            self._codec = codec_of(self._packet_class, self.json, only_plaintext=only_plaintext)
+        return self._codec
 
     @property
-    def begun(self) -> Runtime[EioPacket] | None:
-        """The connection to the stream, if it was needed yet; in any thread."""
-        return self._runtime
+    def _packet_class(self) -> Any:  # a class of python-socketio, which ships no types
+        return None if self.server is None else self.server.packet_class
+
+    def _open(self, store: AsyncStore) -> Runtime[EioPacket]:
+        """Make the runtime of a stream, and what goes with it."""
+        runtime: Runtime[EioPacket] = Runtime(
+            store,
+            self.settings,
+            self.codec,
+            EioFrames(self._packet_class, self._ack_id),
+            self.front_end,
+            server=self.server_id,
+            retention_ms=self.retention_ms,
+            meters=self.meters,
+        )
+        runtime.dispatcher.observer = self.tracing
+        if self.server is not None and self.session_expired is not None:
+            expiry = Expiry(runtime, self.background, self.host, self.session_expired, self._terms)
+            self._expiries.append(self.background.start(expiry.watch()))
+        if self.server is not None and self._heartbeats is None:
+            # In a context of its own: that of the first client would keep it in memory for ever.
+            self._heartbeats = Context().run(self.background.start, self.cluster.run())
+        return runtime
 
     @property
     def sessions(self) -> Sessions:
         """Saves this process's clients; begins to keep their checkpoints when first needed."""
         if self._sessions is None:
             self._sessions = Sessions(
-                self.runtime,
+                self.runtime_of,
                 self.clients,
                 self.settings,
                 self.background,
@@ -157,10 +177,11 @@ class Process:
 
     def counts(self) -> dict[str, int]:
         """How often what operators should know of has happened here, by log event."""
-        if self._runtime is None:
-            return {}
-        skipped = self._runtime.dispatcher.skipped
-        return {**self._runtime.tally.counts, **({"entry.skipped": skipped} if skipped else {})}
+        counts = Counter(self.tally.counts)
+        for runtime in self.streams.made():
+            counts.update(dict(runtime.tally.counts))  # another thread may read this
+            counts["entry.skipped"] += runtime.dispatcher.skipped
+        return {event: count for event, count in counts.items() if count}
 
     def is_elsewhere(self, sid: str, namespace: str) -> bool:
         """Whether a change for a client has to go through the stream: it is not connected here.
@@ -199,7 +220,7 @@ class Process:
 
         def note() -> None:
             for client in self.clients.on(eio_sid):
-                client.connection.note(self.runtime.dispatcher.position)
+                client.connection.note(self.runtime_of(client.connection.namespace).dispatcher.position)
 
         def prove() -> None:
             for client in self.clients.on(eio_sid):
@@ -207,7 +228,34 @@ class Process:
 
         self.host.watch(socket, note, prove)
 
-    async def follow_stream(self) -> None:
+    def begin(self) -> None:
+        """Begin to read the streams of all namespaces that this server has by now; does not wait."""
+        for namespace in self.cluster.namespaces():
+            self.runtime_of(namespace)
+        for runtime in self.streams.made():
+            runtime.begin()
+
+    @property
+    def reads(self) -> bool:
+        """Whether this process has begun to read."""
+        return any(runtime.traffic.reader.begun for runtime in self.streams.made())
+
+    async def reading(self, namespace: Namespace) -> Runtime[EioPacket]:
+        """The runtime of a namespace, when its position is known.
+
+        The first time, it begins to read the streams of all others, too: what concerns a namespace without
+        clients, an event for servers, say, must not wait for one.
+
+        Raises:
+            StoreUnavailableError: the store has never answered.
+        """
+        if not self.reads:
+            self.begin()
+        runtime = self.runtime_of(namespace)
+        await runtime.start()
+        return runtime
+
+    async def follow_stream(self, namespace: Namespace) -> None:
         """Begin to read before an emit: a server's own clients get it from the stream, too.
 
         Raises:
@@ -216,7 +264,7 @@ class Process:
         if self.server is None:
             return
         try:
-            await self.runtime.start()
+            await self.reading(namespace)
         except StoreUnavailableError as exc:
             raise PublishError(f"the packet was not stored: {exc}", maybe_stored=False) from exc
 
@@ -224,21 +272,23 @@ class Process:
         self, namespace: Namespace, args: Sequence[Any], audience: Audience, ack: AckRequest | None
     ) -> list[Sid]:
         """Deliver to clients of this process, at once; return who they are."""
-        dispatcher = self.runtime.dispatcher
+        dispatcher = self.runtime_of(namespace).dispatcher
         sids = [connection.sid for connection in dispatcher.addressed(namespace, audience)]
         effects = dispatcher.deliver_local(namespace, args, audience, ack)
         if self.front_end is not None:
             self.front_end.carry_out(effects)
         return sids
 
-    async def answer(self, make: Callable[[], Draft]) -> None:
+    async def answer(self, namespace: Namespace, make: Callable[[Drafts], Draft]) -> None:
         """Append an answer to another server, where nobody can be told of a failure but the log.
 
         Args:
+            namespace: that of the question.
             make: returns the entry; what it is made of may come from a client or another program.
         """
         try:
-            await self.runtime.publish(make())
+            runtime = self.runtime_of(namespace)
+            await runtime.publish(make(runtime.drafts))
         except (PublishError, EncodingError) as exc:
             logger.warning("an answer is lost: %s", exc, extra={"event": "publish.failed"})
 
@@ -251,9 +301,9 @@ class Process:
         if self.closed:
             return
         self.closed = True
-        if self._runtime is None:
+        if not self.streams.made():
             return
-        for task in (self._checkpoints, self._expiry, self._heartbeats):
+        for task in (self._checkpoints, self._heartbeats, *self._expiries):
             if task is not None:
                 task.cancel()
         patience = self.settings.publish_timeout  # a handler may take for ever
@@ -263,17 +313,17 @@ class Process:
         handlers.cancel()
         await self.background.finish(patience)
         await self.cluster.close()
-        await self._runtime.close()
+        await self.streams.close()
 
     async def let_go(self) -> None:
         """Close the connections to the store, and nothing else, if `close` was not called."""
-        if self.closed or self._runtime is None:
+        if self.closed or not self.streams.made():
             return
         self.closed = True
         # An embedded server is stopped in a thread, which Python does not begin any more; it ends by itself.
         with contextlib.suppress(RuntimeError):
             await self.cluster.drop()
-            await self._store.close()
+            await self.streams.drop()
 
     def _pings(self) -> tuple[float, float]:
         """Ping interval and ping timeout, in seconds."""

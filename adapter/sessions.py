@@ -24,13 +24,14 @@ class Sessions:
     """Saves sessions, and lets go of those that another server has taken.
 
     Args:
+        runtime_of: of a namespace.
         lost: told of a client whose session is no longer ours.
         keep_ms: how long values outlive their sessions; see `save_command`.
     """
 
     def __init__(
         self,
-        runtime: Runtime[EioPacket],
+        runtime_of: Callable[[str], Runtime[EioPacket]],
         clients: Clients,
         settings: Settings,
         background: Background,
@@ -39,7 +40,7 @@ class Sessions:
         lost: Callable[[Client], None] | None,
         keep_ms: int = 0,
     ) -> None:
-        self._runtime = runtime
+        self._runtime_of = runtime_of
         self._clients = clients
         self._settings = settings
         self._background = background
@@ -58,11 +59,12 @@ class Sessions:
         """
         changes = client.connection.changes
         whole = whole or client.saved_changes != changes  # a checkpoint says that the saved rooms are right
+        runtime = self._runtime_of(client.connection.namespace)
         command = save_command(
             client.connection,
             state,
-            server=self._runtime.server,
-            position=self._runtime.dispatcher.position,
+            server=runtime.server,
+            position=runtime.dispatcher.position,
             window_ms=max(1, self._window_ms(client)),
             linger_ms=self._settings.window_ms,
             retention_ms=self._retention_ms(),
@@ -71,7 +73,7 @@ class Sessions:
             max_bytes=self._settings.max_session_bytes,
             keep_ms=self._keep_ms,
         )
-        outcome: Saved | Overtaken = await self._runtime.sessions.write(command)
+        outcome: Saved | Overtaken = await runtime.sessions.write(command)
         if isinstance(outcome, Overtaken):
             if outcome.number < client.connection.number and state is HolderState.LIVE and not create:
                 # The store lost the session (and an older owner may have saved it again); its client is here.

@@ -32,8 +32,7 @@ class UserSessions:
         name = Namespace(namespace or "/")
         if self._process.handles(sid, name) or not self._process.is_elsewhere(sid, name):
             return await self._stock_get(sid, namespace=namespace)
-        runtime = self._process.runtime
-        await runtime.start()  # the answer comes through the stream
+        runtime = await self._process.reading(name)  # the answer comes through the stream
         request_id = secrets.token_hex(8)
         question = runtime.publish(runtime.drafts.fetch_session(name, Sid(sid), request_id))
         answer = await self._process.requests.ask(
@@ -56,7 +55,7 @@ class UserSessions:
         client = self._process.clients.find(name, sid)
         closed = client is not None and client.connection.phase is Phase.ENDED
         if closed or self._process.is_elsewhere(sid, name):
-            runtime = self._process.runtime
+            runtime = self._process.runtime_of(name)
             await runtime.publish(runtime.drafts.set_session(name, Sid(sid), session))
             return
         await self._stock_save(sid, session, namespace=namespace)

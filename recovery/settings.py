@@ -19,6 +19,7 @@ class SettingsOptions(TypedDict, total=False):
 
     max_disconnection_duration: float
     stream_name: str
+    stream_count: int
     session_key_prefix: str
     channel_prefix: str | None
     use_sharded_pubsub: bool
@@ -49,6 +50,8 @@ class Settings:
         max_disconnection_duration: seconds for which a client may be away and still recover
             (Node's default is 120, too).
         stream_name: name of the stream; servers that share it form a cluster.
+        stream_count: streams over which namespaces are spread, as Node does (``<stream_name>-0`` and so on);
+            the same on all servers of a cluster.
         session_key_prefix: prefix of the keys of saved sessions.
         channel_prefix: prefix of the channels of PUB/SUB, or None for `stream_name`; the same on all servers
             of a cluster.
@@ -91,6 +94,7 @@ class Settings:
 
     max_disconnection_duration: float = 120.0
     stream_name: str = "socket.io"
+    stream_count: int = 1
     session_key_prefix: str = "sio:session:"
     channel_prefix: str | None = None
     use_sharded_pubsub: bool = False
@@ -152,6 +156,7 @@ class Settings:
 
     def _check_number(self, name: str, value: float) -> None:
         whole = {
+            "stream_count",
             "max_len",
             "read_count",
             "max_waiting_bytes",

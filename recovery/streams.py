@@ -1,42 +1,51 @@
-"""Which stream a namespace is in, where servers of Node's have several (`streamCount` of their adapter).
+"""Which stream a namespace is in, as Node's adapter has it, and what a store needs to have several.
 
-Node's adapter 0.3.x hashes the name of a namespace to one of so many streams, ``<streamName>-0``,
-``<streamName>-1`` and so on. A manager of this project has one stream.
+Node's adapter 0.3.x hashes the name of a namespace to one of ``streamCount`` streams, ``<streamName>-0``,
+``<streamName>-1`` and so on; with one, it is ``<streamName>``.
 """
 
-from recovery.records import Namespace
+from typing import Protocol, runtime_checkable
 
-__all__ = ["stream_name_of"]
+from recovery.commands import AsyncStore
+
+__all__ = ["HasStreams", "stream_name_of"]
 
 _INT_BITS = 32
 
 
-def stream_name_of(
-    namespace: Namespace | str, *, stream_name: str = "socket.io", stream_count: int = 1
-) -> str:
-    """The setting `stream_name` with which a manager is in the same stream as servers of Node's.
+@runtime_checkable
+class HasStreams(Protocol):
+    """A store (`recovery.commands.AsyncStore`) that can open further streams."""
+
+    def stream(self, name: str) -> AsyncStore:
+        """Open a stream of that name on the same server, with the same sessions. Nothing is connected yet.
+
+        It is closed by itself, and before this one.
+        """
+        ...
+
+
+def stream_name_of(namespace: str, *, stream_name: str = "socket.io", stream_count: int = 1) -> str:
+    """The name of the stream that a namespace is in.
+
+    A hash may be negative, and Node's servers take it as it is: their ``%`` keeps the sign, and they write to
+    a stream ``<streamName>--1`` that none of them reads. Servers of this project read what they write, so
+    that only Node's do not hear of one another in such a namespace.
 
     Args:
-        stream_name: Node's ``streamName``.
-        stream_count: Node's ``streamCount``.
+        stream_name: the setting, Node's ``streamName``.
+        stream_count: the setting, Node's ``streamCount``.
 
-    Raises:
-        ValueError: Node's servers do not read the stream that they write to: the hash is negative, and is
-            taken as it is. They do not hear of one another in this namespace either.
-
-    >>> stream_name_of("/", stream_count=3)
-    'socket.io-2'
+    >>> stream_name_of("/", stream_count=3), stream_name_of("/notifications", stream_count=3)
+    ('socket.io-2', 'socket.io--2')
+    >>> stream_name_of("/")
+    'socket.io'
     """
     if stream_count == 1:
         return stream_name
     hashed = _hash(namespace)
     number = abs(hashed) % stream_count
-    if hashed < 0 and number:
-        raise ValueError(
-            f"servers of Node's write {namespace!r} to {stream_name}--{number}, and read no such stream;"
-            " use another streamCount, or another name"
-        )
-    return f"{stream_name}-{number}"
+    return f"{stream_name}-{-number if hashed < 0 else number}"
 
 
 def _hash(text: str) -> int:

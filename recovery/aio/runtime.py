@@ -33,7 +33,7 @@ from recovery.commands import (
 from recovery.core.control import Release
 from recovery.core.dispatcher import Dispatcher
 from recovery.core.effects import Effect
-from recovery.core.meters import Meters
+from recovery.core.meters import Meters, StreamMeters
 from recovery.core.packets import FrameCodec
 from recovery.core.replay_log import ReplayLog
 from recovery.core.tally import Tally
@@ -81,8 +81,8 @@ class FrontEnd(Protocol[F]):
         """Free a sid; see `Vacate`."""
         ...
 
-    def interrupt(self) -> None:
-        """The stream was interrupted: close all transports, so that clients come back and are told."""
+    def interrupt(self, dispatcher: Dispatcher[F]) -> None:
+        """A stream was interrupted: close all transports of its clients, which come back and are told."""
         ...
 
 
@@ -91,11 +91,13 @@ class Runtime(Generic[F]):
 
     Attributes:
         server: identity of this process.
-        dispatcher: its clients; set by `start`.
+        dispatcher: its clients.
         sessions: writes saved sessions.
         drafts: makes entries.
         tally: counts what operators should know of, by log event.
-        meters: count everything else; times in them are `time.monotonic`'s, so that any thread may compare.
+        meters: count what becomes of its clients.
+        traffic: counts what is read and appended; times in it are `time.monotonic`'s, so that any thread may
+            compare.
         positions: who waits for a place in the stream.
         releases: who waits for another server to let go of a client.
     """
@@ -108,12 +110,14 @@ class Runtime(Generic[F]):
         frames: FrameCodec[F],
         front_end: FrontEnd[F] | None,
         *,
+        server: ServerId,
         retention_ms: Callable[[], int],
-        meters: Meters | None = None,
+        meters: Meters,
     ) -> None:
-        self.server = ServerId(secrets.token_hex(8))
+        self.server = server
         self.tally = Tally()
-        self.meters = Meters() if meters is None else meters
+        self.meters = meters
+        self.traffic = StreamMeters()
         self.positions = Positions()
         self.releases = Releases()
         self.drafts = Drafts(self.server, codec, settings.max_packet_bytes)
@@ -162,6 +166,7 @@ class Runtime(Generic[F]):
     def begin(self) -> None:
         """Begin to read, and do not wait. May be called often."""
         if self._reader is None and not self._closed:
+            self.traffic.reader.begun = True
             self._reader = asyncio.create_task(self._run(), name="recovery.reader")
 
     async def start(self) -> None:
@@ -201,13 +206,12 @@ class Runtime(Generic[F]):
         return await (step(command) if step is not None else self._store.execute(command))
 
     async def close(self) -> None:
-        """Write what is left to write, and stop reading. The runtime cannot be started again."""
+        """Write what is left to write, and stop reading. It cannot be started again, nor closes its store."""
         self._closed = True  # or whoever goes on to emit would keep the publisher busy for ever
         await self._publisher.drain()
         await self.sessions.drain()
         if self._reader is not None:
             await end_tasks([self._reader])
-        await self._store.close()
 
     async def _run(self) -> None:
         proven = -inf  # when continuity was proven last
@@ -219,7 +223,7 @@ class Runtime(Generic[F]):
                     await self._open()
                 batch = await run_async(self._next_batch(doubtful=doubtful), self.perform)
             except StoreError as exc:
-                self.meters.reader.failing = True
+                self.traffic.reader.failing = True
                 if self._is_news("reader.failed"):
                     logger.warning("cannot read the stream: %s", exc, extra={"event": "reader.failed"})
                 proven = -inf
@@ -243,7 +247,8 @@ class Runtime(Generic[F]):
         if known > ORIGIN and is_lost(known, await self._store.execute(ReadBack(known, 1))):
             state = await self._store.execute(RenewStream(state.epoch, _new_epoch(), known))
         if self._front_end is not None:
-            self._front_end.interrupt()  # whoever was let in without the store has missed what came till now
+            # Whoever was let in without the store has missed what came till now.
+            self._front_end.interrupt(self.dispatcher)
         self.dispatcher.skip_to(state.last, state.epoch)
         logger.info("reading begins after %s", state.last, extra={"event": "reader.started"})
         self._opened.set_result(None)
@@ -283,12 +288,12 @@ class Runtime(Generic[F]):
             extra={"event": "reader.gap"},
         )
         if self._front_end is not None:
-            self._front_end.interrupt()
+            self._front_end.interrupt(self.dispatcher)
         self.dispatcher.skip_to(stream.last, stream.epoch)
 
     def _note_progress(self, batch: Batch) -> None:
         position = self.dispatcher.position
-        self.meters.reader.note(len(batch.entries), position, batch.stream, now=monotonic())
+        self.traffic.reader.note(len(batch.entries), position, batch.stream, now=monotonic())
 
     def _say_skips_again(self) -> None:
         now = asyncio.get_running_loop().time()
@@ -297,7 +302,7 @@ class Runtime(Generic[F]):
             self.dispatcher.skips.restart()
 
     def _appended(self, appended: Appended) -> None:
-        self.meters.note_appended(len(appended.offsets))
+        self.traffic.note_appended(len(appended.offsets))
         self.dispatcher.published = max(self.dispatcher.published, appended.offsets[-1])
         if appended.cut_into_window and self._is_news("stream.cut"):
             logger.warning(
@@ -331,11 +336,11 @@ class Runtime(Generic[F]):
 
     async def _append(self, command: Append) -> Appended:
         """Append to a stream that has all that this server knows by now; it may be an attempt of many."""
-        self.meters.note_append(command.sequence)
+        self.traffic.note_append(command.sequence)
         try:
             return await self._store.execute(replace(command, known=self.dispatcher.edge))
         except StoreUnavailableError:
-            self.meters.unanswered = monotonic()
+            self.traffic.unanswered = monotonic()
             raise
 
     async def _claim(self, step: Claim) -> Claimed | ClaimRefused:
@@ -362,7 +367,7 @@ class Runtime(Generic[F]):
         try:
             return await self._publisher.publish(draft)
         except PublishError:
-            self.meters.publish_failures += 1
+            self.traffic.publish_failures += 1
             raise
 
     async def _vacate(self, step: Vacate) -> bool:

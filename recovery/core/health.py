@@ -4,10 +4,11 @@ It is judged by what the server knows already (`recovery.core.meters`). A server
 its clients as far as it can: they keep their connections, and get what they missed when the store is back.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from recovery.core.meters import Meters
+from recovery.core.meters import StreamMeters
 
 __all__ = ["MAX_LAG", "Health", "Trouble", "judge"]
 
@@ -61,26 +62,39 @@ class Health:
 
 
 def judge(
-    meters: Meters, *, reads: bool, closed: bool, now: float, patience: float, max_lag: float
+    streams: Sequence[StreamMeters],
+    *,
+    reads: bool,
+    closed: bool,
+    now: float,
+    patience: float,
+    max_lag: float,
 ) -> Health:
-    """Judge a server.
+    """Judge a server by the worst of its streams.
 
     Args:
+        streams: what it has counted of each.
         reads: False for a process that only emits.
         now: seconds on the clock of `Progress.note`.
         patience: seconds for which a read may wait for entries.
         max_lag: seconds that the reader may be behind, or the store silent.
     """
-    reader = meters.reader
-    silence = reader.silence(now, patience=patience) if reads else None
-    lag = reader.lag(now, patience=patience) if reads else None
+    readers = [stream.reader for stream in streams if stream.reader.begun] if reads else []
+    silence = _longest([reader.silence(now, patience=patience) for reader in readers])
+    lag = _longest([reader.lag(now, patience=patience) for reader in readers])
     if closed:
         return Health((Trouble.CLOSED,), lag)
-    silent = meters.unanswered is not None and now - meters.unanswered < max_lag
-    away = silent or (reads and reader.failing) or (silence or 0.0) > max_lag
+    silent = any(each.unanswered is not None and now - each.unanswered < max_lag for each in streams)
+    away = silent or any(reader.failing for reader in readers) or (silence or 0.0) > max_lag
     found = {
         Trouble.STARTING: reads and silence is None,
         Trouble.STORE_AWAY: away,
         Trouble.READER_BEHIND: not away and (lag or 0.0) > max_lag,
     }
     return Health(tuple(trouble for trouble, there in found.items() if there), lag)
+
+
+def _longest(times: Sequence[float | None]) -> float | None:
+    """The longest of some times; None if one is unknown, or there is none."""
+    known = [time for time in times if time is not None]
+    return max(known) if known and len(known) == len(times) else None

@@ -17,7 +17,7 @@ from itertools import accumulate
 from recovery.offsets import Offset
 from recovery.records import Recovery, StreamState
 
-__all__ = ["RECOVERED", "Distribution", "Histogram", "Meters", "Progress"]
+__all__ = ["RECOVERED", "Distribution", "Histogram", "Meters", "Progress", "StreamMeters"]
 
 RECOVERED = "recovered"
 """The outcome of a recovery that came about; the others are `recovery.Reason`."""
@@ -73,6 +73,7 @@ class Progress:
     """How far the reader is, as far as it knows.
 
     Attributes:
+        begun: it was told to read.
         entries: how many it has read.
         failing: its last attempt got no answer.
         behind: seconds between the last entry read and the stream's end then, on the store's clock.
@@ -80,6 +81,7 @@ class Progress:
     """
 
     def __init__(self) -> None:
+        self.begun = False
         self.entries = 0
         self.failing = False
         self.behind = 0.0
@@ -118,8 +120,41 @@ class Progress:
         return None if silence is None else self.behind + silence
 
 
+class StreamMeters:
+    """What one server counts of one stream.
+
+    Attributes:
+        published: entries that this server has appended.
+        batches: script calls with which it did so.
+        publish_retries: further attempts at a batch that the store had not confirmed.
+        publish_failures: entries whose emitter was told that they were not confirmed.
+        unanswered: when the last attempt to append got no answer; None if it got one.
+        reader: how far the reader is.
+    """
+
+    def __init__(self) -> None:
+        self.published = 0
+        self.batches = 0
+        self.publish_retries = 0
+        self.publish_failures = 0
+        self.unanswered: float | None = None
+        self.reader = Progress()
+        self._sequence = 0
+
+    def note_append(self, sequence: int) -> None:
+        """A batch is about to be sent, perhaps once more."""
+        self.publish_retries += sequence == self._sequence
+        self._sequence = sequence
+
+    def note_appended(self, entries: int) -> None:
+        """A batch was stored."""
+        self.unanswered = None
+        self.published += entries
+        self.batches += 1
+
+
 class Meters:
-    """Everything that one server counts besides its log events (`recovery.core.tally`).
+    """What one server counts besides its streams and its log events (`recovery.core.tally`).
 
     Attributes:
         recoveries: clients that asked for recovery: `RECOVERED`, or the reason why not.
@@ -129,14 +164,8 @@ class Meters:
         takeover_timeouts: claims that did not wait any longer for another server's disconnect handler.
         attempts: how long it took to answer whoever asked, without the connect handler, by outcome.
         unreadable_sessions: saved sessions that could not be read, or were too large.
-        published: entries that this server has appended.
-        batches: script calls with which it did so.
-        publish_retries: further attempts at a batch that the store had not confirmed.
-        publish_failures: entries whose emitter was told that they were not confirmed.
-        unanswered: when the last attempt to append got no answer; None if it got one.
         saves: writes of sessions: "saved", "overtaken" (the session is another server's) or "failed".
         expired: runs of the handler ``session_expired``: "returned" or "raised".
-        reader: how far the reader is.
     """
 
     def __init__(self) -> None:
@@ -147,15 +176,8 @@ class Meters:
         self.takeover_timeouts = 0
         self.attempts = {RECOVERED: Histogram(), "refused": Histogram()}
         self.unreadable_sessions = 0
-        self.published = 0
-        self.batches = 0
-        self.publish_retries = 0
-        self.publish_failures = 0
-        self.unanswered: float | None = None
         self.saves: Counter[str] = Counter()
         self.expired: Counter[str] = Counter()
-        self.reader = Progress()
-        self._sequence = 0
 
     def note_attempt(self, recovery: Recovery, seconds: float) -> None:
         """A client that asked for recovery is answered; whether it gets in is for the application to say."""
@@ -168,14 +190,3 @@ class Meters:
         self.recoveries[RECOVERED] += 1
         self.replayed += recovery.replayed
         self.takeovers += recovery.offline_for is None
-
-    def note_append(self, sequence: int) -> None:
-        """A batch is about to be sent, perhaps once more."""
-        self.publish_retries += sequence == self._sequence
-        self._sequence = sequence
-
-    def note_appended(self, entries: int) -> None:
-        """A batch was stored."""
-        self.unanswered = None
-        self.published += entries
-        self.batches += 1

@@ -95,6 +95,10 @@ class AsyncMemoryStore:
         """What the store keeps; other stores may be built on it."""
         return self._state
 
+    def stream(self, name: str) -> "AsyncMemoryStore":
+        """Open another stream; see `recovery.streams.HasStreams`."""
+        return AsyncMemoryStore(self._state.stream(name))
+
     async def execute(self, command: Command[R]) -> R:
         """Carry out one command; only a `Read` that waits gives up control."""
         self._check_open()

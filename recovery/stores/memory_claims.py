@@ -1,13 +1,34 @@
 """One session and its claim in the memory store: what all commands about sessions agree on."""
 
+import threading
 from dataclasses import replace
 
 from recovery.commands import Overtaken, SaveSession
 from recovery.core.claiming import Standing
 from recovery.deadlines import BurySession, Expired, ExpireSession, Gone, NotYet
-from recovery.records import HolderState
+from recovery.records import HolderState, Pid
 
-__all__ = ["Claim", "refusal_of"]
+__all__ = ["Claim", "Claims", "refusal_of"]
+
+
+class Claims(dict[Pid, "Claim"]):
+    """All sessions of a store, which its streams share.
+
+    Attributes:
+        lock: of all that is in the store.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lock = threading.RLock()
+
+    def sweep(self, now: int) -> None:
+        """Drop what expired."""
+        for pid in [pid for pid, claim in self.items() if claim.forget_at < now]:
+            del self[pid]
+        for claim in self.values():
+            if claim.value_until < now:
+                claim.value = None
 
 
 class Claim:

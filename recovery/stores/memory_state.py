@@ -7,9 +7,7 @@ It is also the model of what the scripts of `recovery.stores.redis` do; both pas
 3. What expired is dropped while others are written, at a cost proportional to what was written.
 """
 
-import threading
 import time
-from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from copy import copy, deepcopy
 from dataclasses import dataclass
@@ -38,11 +36,12 @@ from recovery.deadlines import BurySession, DueSessions, Expired, ExpireSession,
 from recovery.errors import StoreError
 from recovery.offsets import ORIGIN, Offset
 from recovery.reasons import Reason
-from recovery.records import Draft, Entry, Epoch, HolderState, Pid, ServerId, StreamState
+from recovery.records import Epoch, HolderState, Pid, ServerId
 from recovery.stores.memory_bridges import Bridges
 from recovery.stores.memory_channels import Hub
-from recovery.stores.memory_claims import Claim, refusal_of
+from recovery.stores.memory_claims import Claim, Claims, refusal_of
 from recovery.stores.memory_deadlines import Deadlines
+from recovery.stores.memory_stream import Stream
 
 __all__ = ["MemoryState", "Snapshot"]
 
@@ -63,18 +62,20 @@ class MemoryState:
 
     Args:
         clock: seconds since 1970, instead of ``time.time``; for simulations.
+        claims: sessions that it shares with other streams.
     """
 
-    def __init__(self, *, clock: Callable[[], float] | None = None) -> None:
+    def __init__(self, *, clock: Callable[[], float] | None = None, claims: Claims | None = None) -> None:
         self._clock = clock
-        self._lock = threading.RLock()
-        self._stream = _Stream()
-        self._claims: dict[Pid, Claim] = {}
+        self._stream = Stream()
+        self._claims = Claims() if claims is None else claims
+        self._lock = self._claims.lock
         self._producers: dict[ServerId, _Producer] = {}
         self._deadlines = Deadlines()
         self._bridges = Bridges()
         self._waiters: set[Callable[[], None]] = set()
         self._writes_until_sweep = _SWEEP_AFTER
+        self._streams: dict[str, MemoryState] = {}
         self.hub = Hub()
 
     def execute(self, command: Command[R]) -> R:
@@ -87,6 +88,13 @@ class MemoryState:
             # Each branch of _execute returns the R that the command's class declares, which no type
             # of a match statement can say.
             return cast(R, self._execute(command, self.now_ms()))
+
+    def stream(self, name: str) -> "MemoryState":
+        """Another stream beside this one, with the same sessions."""
+        with self._lock:
+            if name not in self._streams:
+                self._streams[name] = MemoryState(clock=self._clock, claims=self._claims)
+            return self._streams[name]
 
     def wait_for(self, after: Offset, wake: Callable[[], None]) -> bool:
         """Call `wake` once, from any thread, when something was appended after an offset.
@@ -131,7 +139,9 @@ class MemoryState:
             above: new offsets are above this one, as they are on a replica whose clock is right.
         """
         with self._lock:
-            self._stream, self._claims = snapshot.stream, snapshot.claims
+            self._stream = snapshot.stream
+            self._claims.clear()
+            self._claims.update(snapshot.claims)
             self._producers, self._deadlines = snapshot.producers, snapshot.deadlines
             self._bridges = snapshot.bridges
             self._stream.above = max(self._stream.above, above)
@@ -139,8 +149,7 @@ class MemoryState:
     def trim_stream(self, upto: Offset) -> None:
         """Lose the entries up to an offset, as ``XTRIM`` does, but the last one."""
         with self._lock:
-            entries = self._stream.entries
-            del entries[: min(len(entries) - 1, bisect_right(entries, upto, key=_offset_of))]
+            self._stream.forget(upto)
 
     def delete_stream(self) -> None:
         """Lose the stream as ``DEL`` loses it in Redis: its last offset and epoch stay known.
@@ -281,85 +290,9 @@ class MemoryState:
         self._writes_until_sweep -= 1
         if self._writes_until_sweep > 0:
             return
-        self._claims = {pid: claim for pid, claim in self._claims.items() if claim.forget_at >= now}
-        for claim in self._claims.values():
-            if claim.value_until < now:
-                claim.value = None
+        self._claims.sweep(now)
         self._producers = {id_: each for id_, each in self._producers.items() if each.forget_at >= now}
         self._writes_until_sweep = max(_SWEEP_AFTER, len(self._claims) + len(self._producers))
-
-
-class _Stream:
-    """The entries, oldest first. `last` outlives them, as the epoch key does in Redis."""
-
-    def __init__(self) -> None:
-        self.entries: list[Entry] = []
-        self.epoch = Epoch("")
-        self.begun = ORIGIN
-        self.last = ORIGIN
-        self.above = ORIGIN
-
-    def ensure(self, candidate: Epoch, now: int) -> bool:
-        """Make a genesis entry if there is no entry; tell whether."""
-        if self.entries:
-            return False
-        self._begin(candidate, now)
-        return True
-
-    def renew(self, command: RenewStream, now: int) -> None:
-        self.ensure(command.candidate, now)
-        if self.epoch == command.stale or self.begun <= command.lost:
-            self.last = max(self.last, command.lost)
-            self._begin(command.candidate, now)
-
-    def _begin(self, epoch: Epoch, now: int) -> None:
-        self.epoch = epoch
-        self.begun = self.add(Draft(((b"epoch", epoch.encode()),)), now)
-
-    def extend(self, command: Append | Forward, now: int) -> tuple[tuple[Offset, ...], bool]:
-        if self.has_lost(command.known):
-            self.renew(RenewStream(self.epoch, command.candidate, command.known), now)
-        offsets = tuple(self.add(draft, now) for draft in command.drafts)
-        return offsets, self.trim(now - command.retention_ms, command.max_len)
-
-    def has_lost(self, known: Offset) -> bool:
-        newest = self.upto(known, 1)
-        return len(newest) > 0 and newest[0].offset != known
-
-    def lose(self, after: Offset) -> None:
-        del self.entries[bisect_right(self.entries, after, key=_offset_of) :]
-        self.last = min(self.last, after)
-
-    def add(self, draft: Draft, now: int) -> Offset:
-        highest = max(self.last, self.above)
-        following = Offset(highest.ms, highest.seq + 1)
-        self.last = max(Offset(now, 0), following)
-        self.entries.append(Entry(self.last, dict(draft.fields)))
-        return self.last
-
-    def state(self, now: int) -> StreamState:
-        return StreamState(self.epoch, self.entries[0].offset, self.entries[-1].offset, now)
-
-    def after(self, offset: Offset, count: int) -> tuple[Entry, ...]:
-        start = bisect_right(self.entries, offset, key=_offset_of)
-        return tuple(self.entries[start : start + count])
-
-    def upto(self, offset: Offset, count: int) -> tuple[Entry, ...]:
-        end = bisect_right(self.entries, offset, key=_offset_of)
-        return tuple(reversed(self.entries[max(0, end - count) : end]))
-
-    def trim(self, cutoff: int, max_len: int | None) -> bool:
-        """Drop all but the newest of the entries up to `cutoff`, then cap; True as `cut_into_window`.
-
-        Either is put off until it pays: the rest of the list moves each time.
-        """
-        newer = bisect_left(self.entries, Offset(cutoff + 1, 0), key=_offset_of)
-        if newer > 1 and (newer - 1) * 8 >= len(self.entries):
-            del self.entries[: newer - 1]
-        if max_len is None or len(self.entries) <= max_len + max_len // 8:
-            return False
-        del self.entries[: len(self.entries) - max_len]
-        return self.entries[0].offset.ms > cutoff
 
 
 @dataclass(frozen=True, slots=True)
@@ -384,12 +317,8 @@ class _Producer:
 class Snapshot:
     """A copy of everything, to go back to."""
 
-    stream: _Stream
+    stream: Stream
     claims: dict[Pid, Claim]
     producers: dict[ServerId, _Producer]
     deadlines: Deadlines
     bridges: Bridges
-
-
-def _offset_of(entry: Entry) -> Offset:
-    return entry.offset

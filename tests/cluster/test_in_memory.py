@@ -120,7 +120,7 @@ async def test_what_others_write_on_a_channel_stops_nobody(caplog: pytest.LogCap
         await sio.manager.ready()
         channel, codec = (
             public_channel("socket.io", Namespace("/")),
-            sio.manager._process.runtime.dispatcher.codec,
+            sio.manager._process.runtime_of("/").dispatcher.codec,
         )
         nobody: dict[str, list[str]] = {"rooms": [], "except": []}
         poison: list[dict[str, Any]] = [
@@ -137,7 +137,12 @@ async def test_what_others_write_on_a_channel_stops_nobody(caplog: pytest.LogCap
             {"uid": "x", "nsp": "/", "type": 9, "data": {"packet": ["a"], "after": "nowhere"}},
             {"uid": "x", "nsp": "/", "type": 8, "data": {}},
             {"uid": "x", "nsp": "/", "type": 11, "data": {"requestId": "1"}},
-            {"uid": sio.manager._process.runtime.server, "nsp": "/", "type": 7, "data": {"requestId": [1]}},
+            {
+                "uid": sio.manager._process.runtime_of("/").server,
+                "nsp": "/",
+                "type": 7,
+                "data": {"requestId": [1]},
+            },
             {"uid": "x", "nsp": "/", "type": 8, "data": {"requestId": {}}},
             {"uid": "x", "nsp": "/", "type": 12, "data": {"requestId": "1", "packet": 1}},
         ]
@@ -161,7 +166,7 @@ async def test_session_data_that_cannot_travel_is_left_out_of_an_answer() -> Non
         one, two = cluster.servers
         anna = cluster.client("anna")
         await anna.connect(one)
-        connection = next(one.manager._process.runtime.dispatcher.connections())
+        connection = next(one.manager._process.runtime_of("/").dispatcher.connections())
         connection.user_session = {"it": object()}
         await two.manager.ready()
         [found] = await two.manager.fetch_sockets()

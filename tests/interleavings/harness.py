@@ -97,12 +97,15 @@ class HeldStore:
 
     Attributes:
         performed: how many commands of each kind were carried out.
+        streams: the ways to further streams, by name.
         before_each: called before each command but reading, with its number from 1.
     """
 
     def __init__(self, state: MemoryState) -> None:
         self.performed: Counter[str] = Counter()
         self.before_each: Callable[[int, Command[Any]], None] | None = None
+        self.streams: dict[str, HeldStore] = {}
+        self._state = state
         self._store = AsyncMemoryStore(state)
         self._before: list[Gate] = []
         self._after: list[Gate] = []
@@ -110,6 +113,11 @@ class HeldStore:
         self._number = 0
         self._cuts = 0
         self._cut = asyncio.Event()
+
+    def stream(self, name: str) -> "HeldStore":
+        """Open a further stream."""
+        self.streams[name] = HeldStore(self._state.stream(name))
+        return self.streams[name]
 
     def cut_off(self) -> None:
         """Lose the connection: reads under way fail, whatever they had found."""
@@ -219,7 +227,7 @@ class Server:
     @property
     def runtime(self) -> Runtime[Any]:
         """Its store, reader and publisher."""
-        return self.manager._process.runtime
+        return self.manager._process.runtime_of("/")
 
     @property
     def clients(self) -> Clients:
@@ -262,7 +270,8 @@ class Server:
 
     def residue(self) -> dict[str, object]:
         """All that is left of clients; empty when nobody is connected and nothing leaked."""
-        manager, dispatcher = self.manager, self.runtime.dispatcher
+        manager = self.manager
+        dispatchers = [runtime.dispatcher for runtime in manager._process.streams.made()]
         tables: dict[str, Any] = {
             "rooms": manager.rooms,
             "pending_connect": manager.pending_connect,
@@ -270,8 +279,8 @@ class Server:
             "callbacks": manager.callbacks,
             "clients": self.clients._by_sid,
             "transports": self.clients._by_transport,
-            "connections": dispatcher._clients,
-            "members": dispatcher._members,
+            "connections": [each._clients for each in dispatchers if each._clients],
+            "members": [each._members for each in dispatchers if each._members],
             "environ": self.sio.environ,
             # Two that close one socket at once leave it to engineio's monitor, which does not run here.
             "sockets": [socket for socket in self.sio.eio.sockets.values() if not socket.closed],
@@ -287,17 +296,23 @@ class Server:
 
 
 class World:
-    """Servers and clients around one store."""
+    """Servers and clients around one store.
+
+    Attributes:
+        settings: of all servers.
+        expects_errors: errors may be logged.
+    """
 
     def __init__(self) -> None:
         self.state = MemoryState()
         self.servers: list[Server] = []
         self.clients: list[Client] = []
         self.expects_errors = False
+        self.settings: dict[str, Any] = {}
 
     def server(self, **options: Any) -> Server:
         """Start a server."""
-        server = Server(self.state, **options)
+        server = Server(self.state, **{**self.settings, **options})
         self.servers.append(server)
         return server
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 import socketio
 
 from tests.interleavings.client import Client
@@ -44,6 +45,11 @@ class _Routed(socketio.AsyncNamespace):
         if event == "connect" and len(args) != 3:
             raise TypeError("it takes three")
         self.events.append(event)
+
+
+@pytest.fixture(autouse=True, params=[1, 3], ids=["one-stream", "three-streams"])
+def _streams(request: pytest.FixtureRequest, world: World) -> None:
+    world.settings["stream_count"] = request.param
 
 
 def _client(world: World, *namespaces: str) -> Client:

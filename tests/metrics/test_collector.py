@@ -85,7 +85,7 @@ def test_nothing_has_begun_and_everything_can_be_read() -> None:
     manager = RecoveryManager("redis://127.0.0.1:1", write_only=True)
     assert {sample.value for sample in manager.metrics() if sample.name.endswith("_total")} == {0.0}
     assert not [sample for sample in manager.metrics() if "lag" in sample.name]
-    assert manager._operations.process.begun is None, "reading has begun nothing"
+    assert not manager._operations.process.streams.made(), "reading has begun nothing"
     assert manager.health()
     manager.close()
     assert manager.health().reasons == (Trouble.CLOSED,)

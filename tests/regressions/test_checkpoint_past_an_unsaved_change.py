@@ -40,7 +40,12 @@ async def test_a_change_that_was_not_saved_is_saved_by_the_next_checkpoint() -> 
         server=HERE, epoch=Epoch("e"), dispatcher=dispatcher, sessions=SessionWriter(store, timeout=0.01)
     )
     sessions = Sessions(
-        runtime, clients, Settings(), Background(), retention_ms=lambda: 60_000, lost=lambda client: None
+        lambda _namespace: runtime,
+        clients,
+        Settings(),
+        Background(),
+        retention_ms=lambda: 60_000,
+        lost=lambda client: None,
     )
     connection: Any = make_connection()  # with fake frames, of which nothing here is sent
     dispatcher.add(connection)

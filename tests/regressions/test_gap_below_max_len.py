@@ -10,13 +10,15 @@ from contextlib import asynccontextmanager
 
 from recovery.aio.runtime import Runtime
 from recovery.commands import Append
+from recovery.core.dispatcher import Dispatcher
 from recovery.core.effects import Effect
+from recovery.core.meters import Meters
 from recovery.entries import PayloadCodec
 from recovery.flows.steps import Vacate
 from recovery.records import Epoch
 from recovery.settings import Settings
 from recovery.stores.memory import AsyncMemoryStore, MemoryState
-from tests.unit.builders import THERE, Frame, Frames, event
+from tests.unit.builders import HERE, THERE, Frame, Frames, event
 from tests.waiting import async_wait_until
 
 
@@ -29,7 +31,7 @@ class _FrontEnd:
     async def vacate(self, step: Vacate) -> bool:
         return True
 
-    def interrupt(self) -> None:
+    def interrupt(self, dispatcher: Dispatcher[Frame]) -> None:
         self.interrupted += 1
 
 
@@ -38,11 +40,19 @@ async def _running(
     state: MemoryState, front_end: _FrontEnd, settings: Settings
 ) -> AsyncGenerator[Runtime[Frame]]:
     runtime: Runtime[Frame] = Runtime(
-        AsyncMemoryStore(state), settings, PayloadCodec(), Frames(), front_end, retention_ms=lambda: 60_000
+        store := AsyncMemoryStore(state),
+        settings,
+        PayloadCodec(),
+        Frames(),
+        front_end,
+        server=HERE,
+        retention_ms=lambda: 60_000,
+        meters=Meters(),
     )
     await runtime.start()
     yield runtime
     await runtime.close()
+    await store.close()
 
 
 async def test_a_burst_longer_than_the_stream_may_be_is_noticed() -> None:

@@ -167,7 +167,7 @@ class Traveller(Client):
 
     def dial(self, node: Node) -> None:
         """Leave the connection that there is, and begin another."""
-        self._after = node.manager._process.runtime.dispatcher.position
+        self._after = node.manager._process.runtime_of("/").dispatcher.position
         self.open(WebSocketTransport(node.app))
 
     @property

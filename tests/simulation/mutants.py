@@ -142,7 +142,7 @@ MUTANTS = (
     ),
     Mutant(
         "an epoch that came back with a replica goes on",
-        "recovery/stores/memory_state.py",
+        "recovery/stores/memory_stream.py",
         "if self.epoch == command.stale or self.begun <= command.lost:",
         "if self.epoch == command.stale:",
     ),

@@ -30,7 +30,7 @@ def _ignore_losses(monkeypatch: pytest.MonkeyPatch) -> None:
     """A defect: servers do not look for what they know."""
     monkeypatch.setattr("recovery.flows.reading.is_lost", _never)
     monkeypatch.setattr("recovery.aio.runtime.is_lost", _never)
-    monkeypatch.setattr("recovery.stores.memory_state._Stream.has_lost", _never)
+    monkeypatch.setattr("recovery.stores.memory_stream.Stream.has_lost", _never)
 
 
 def test_a_loss_that_is_told_is_no_problem() -> None:

@@ -155,7 +155,7 @@ def test_a_forked_child_emits_as_a_process_of_its_own(
     import os, sys, threading
     manager = RecoveryManager(sys.argv[1], write_only=True)
     manager.emit("n", "before")
-    server = manager._operations.process.runtime.server
+    server = manager._operations.process.runtime_of("/").server
     stop = []
 
     def emit():
@@ -169,7 +169,7 @@ def test_a_forked_child_emits_as_a_process_of_its_own(
         if not child:
             for number in range(20):
                 manager.emit("n", number)
-            assert manager._operations.process.runtime.server != server
+            assert manager._operations.process.runtime_of("/").server != server
             manager.close()
             os._exit(0)
         assert os.waitpid(child, 0)[1] == 0

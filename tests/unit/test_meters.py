@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client import Histogram as Peer
 
 from recovery.core.health import Health, Trouble, judge
-from recovery.core.meters import Histogram, Meters, Progress
+from recovery.core.meters import Histogram, Meters, Progress, StreamMeters
 from recovery.offsets import Offset
 from recovery.reasons import Reason
 from recovery.records import Epoch, Recovery, StreamState
@@ -55,7 +55,7 @@ def test_who_was_never_away_was_taken_over() -> None:
 
 
 def test_another_attempt_at_the_same_batch_is_a_retry() -> None:
-    meters = Meters()
+    meters = StreamMeters()
     for sequence in (1, 1, 1, 4, 9, 9):
         meters.note_append(sequence)
     assert meters.publish_retries == 3
@@ -83,13 +83,14 @@ def test_a_reader_is_behind_by_the_stream_that_it_has_not_read() -> None:
     assert (progress.entries, progress.span) == (1010, 300)
 
 
-def _reading(now: float = 100.0, *, last: int = _MINUTE) -> Meters:
-    meters = Meters()
+def _reading(now: float = 100.0, *, last: int = _MINUTE) -> StreamMeters:
+    meters = StreamMeters()
+    meters.reader.begun = True
     meters.reader.note(1, Offset(_MINUTE, 0), _stream(0, last, last), now=now)
     return meters
 
 
-def _judged(meters: Meters, **changes: Any) -> Health:
+def _judged(*meters: StreamMeters, **changes: Any) -> Health:
     options: dict[str, Any] = {"reads": True, "closed": False, "now": 100.0, "patience": 1.0, "max_lag": 5.0}
     return judge(meters, **{**options, **changes})
 
@@ -105,7 +106,7 @@ def test_each_trouble_has_its_cause() -> None:
     failing.reader.failing = True
     unanswered.unanswered = 98.0
     for meters, changes, trouble in (
-        (Meters(), {}, Trouble.STARTING),
+        (StreamMeters(), {}, Trouble.STARTING),
         (_reading(), {"closed": True}, Trouble.CLOSED),
         (_reading(), {"now": 106.1}, Trouble.STORE_AWAY),
         (failing, {}, Trouble.STORE_AWAY),
@@ -120,7 +121,16 @@ def test_each_trouble_has_its_cause() -> None:
 
 
 def test_an_emitter_has_no_reader_and_forgets_an_old_failure() -> None:
-    meters = Meters()
+    meters = StreamMeters()
     assert _judged(meters, reads=False) == Health()
     meters.unanswered = 94.9
     assert _judged(meters, reads=False), "or a process that gets no work would never get any again"
+
+
+def test_a_server_is_as_well_as_the_worst_of_its_streams() -> None:
+    assert _judged(_reading(last=_MINUTE + 4000), _reading()).lag == 4.0
+    assert _judged(_reading(), _reading(last=_MINUTE + 5001)).reasons == (Trouble.READER_BEHIND,)
+    begun = StreamMeters()
+    begun.reader.begun = True
+    assert _judged(_reading(), begun).reasons == (Trouble.STARTING,)
+    assert _judged(_reading(), StreamMeters()), "what was only written to is not waited for"

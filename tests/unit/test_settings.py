@@ -12,6 +12,7 @@ NAMES = ["stream_name", "session_key_prefix", "channel_prefix"]
 CHOICES = ["use_sharded_pubsub", "only_plaintext"]
 WHOLE = [
     "max_len",
+    "stream_count",
     "read_count",
     "max_waiting_bytes",
     "max_client_buffer",

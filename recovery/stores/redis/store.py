@@ -61,6 +61,10 @@ class AsyncRedisStore:
         """The same store with connections of its own, for a forked process; this one is not closed."""
         return AsyncRedisStore(self._endpoint, self._keys)
 
+    def stream(self, name: str) -> "AsyncRedisStore":
+        """Open another stream on the same server; see `recovery.streams.HasStreams`."""
+        return AsyncRedisStore(self._endpoint, Keys(name, self._keys.session_key_prefix))
+
     async def execute(self, command: Command[R]) -> R:
         """Carry out one command. Cancelling leaves open whether it was."""
         if not _waits(command):
