@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from contextvars import Context
+from functools import partial
 from typing import Any
-from weakref import WeakSet
 
 from adapter import seams
 from adapter.background import Background
@@ -107,7 +107,6 @@ class Process:
         self.closed = False
         self.meters = Meters()
         self.tally = Tally()
-        self._watched: WeakSet[Any] = WeakSet()
         self._codec: PayloadCodec | None = None
         self._sessions: Sessions | None = None
         self._checkpoints: asyncio.Task[Any] | None = None
@@ -214,19 +213,19 @@ class Process:
     def watch(self, eio_sid: str) -> None:
         """Note positions with the PINGs of a transport, and prove them with its PONGs, from now on."""
         socket = seams.socket_of(self.server, eio_sid)
-        if socket is None or socket in self._watched:
+        if socket is None or getattr(socket, "is_watched", False):
             return
-        self._watched.add(socket)
-
-        def note() -> None:
-            for client in self.clients.on(eio_sid):
-                client.connection.note(self.runtime_of(client.connection.namespace).dispatcher.position)
-
-        def prove() -> None:
-            for client in self.clients.on(eio_sid):
-                client.connection.prove()
-
+        socket.is_watched = True  # a name of ours
+        note, prove = partial(Process._note, self, eio_sid), partial(Process._prove, self, eio_sid)
         self.host.watch(socket, note, prove)
+
+    def _note(self, eio_sid: str) -> None:
+        for client in self.clients.on(eio_sid):
+            client.connection.note(self.runtime_of(client.connection.namespace).dispatcher.position)
+
+    def _prove(self, eio_sid: str) -> None:
+        for client in self.clients.on(eio_sid):
+            client.connection.prove()
 
     def begin(self) -> None:
         """Begin to read the streams of all namespaces that this server has by now; does not wait."""
