@@ -248,9 +248,9 @@ class Process:
         Raises:
             StoreUnavailableError: the store has never answered.
         """
-        if not self.reads:
-            self.begin()
         runtime = self.runtime_of(namespace)
+        if not runtime.traffic.reader.begun:
+            self.begin()
         await runtime.start()
         return runtime
 

@@ -62,7 +62,8 @@ def decode_user_session(packed: object) -> dict[str, Any]:
 
 def encode_session(session: SavedSession, *, max_bytes: int | None = None) -> bytes:
     """Return a session as the store keeps it; raises `EncodingError` like `encode_user_session`."""
-    encode_user_session(session.data)
+    if session.data != {}:
+        encode_user_session(session.data)
     check_rooms(session.rooms)
     history = [
         [room, [[str(change.offset), change.entered] for change in changes]]
