@@ -20,6 +20,7 @@ from redis.crc import key_slot
 from recovery.stores.redis.keys import Keys
 from tests.faults.redis_process import RedisProcess
 from tests.ports import free_port
+from tests.tls import Tls
 from tests.waiting import wait_until
 
 __all__ = ["CLUSTER_KIND", "RealCluster", "cluster_url", "real_cluster"]
@@ -42,13 +43,18 @@ class RealCluster:
         folder: for the data of the nodes.
         kind: one of `tests.servers.SERVER_KINDS`.
         node_timeout: seconds without an answer after which the others count a node as failed.
+        tls: certificates, for nodes that speak TLS with one another, and on a port besides their plain one.
     """
 
-    def __init__(self, folder: Path, *, kind: str = CLUSTER_KIND, node_timeout: float = 30.0) -> None:
+    def __init__(
+        self, folder: Path, *, kind: str = CLUSTER_KIND, node_timeout: float = 30.0, tls: Tls | None = None
+    ) -> None:
         self.kind = kind
         self.nodes: list[RedisProcess] = []
         self._buses: dict[int, int] = {}  # ports on which nodes talk to one another, where they were chosen
         self._folder = folder
+        self._tls = tls
+        self._tls_ports: dict[int, int] = {}
         self._node_timeout = node_timeout
 
     def __enter__(self) -> Self:
@@ -64,6 +70,13 @@ class RealCluster:
     def url(self) -> str:
         """Names the first two nodes; the others are found."""
         return "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in self.nodes[:2])
+
+    @property
+    def tls_url(self) -> str:
+        """The same over TLS."""
+        assert self._tls is not None, "the nodes speak no TLS"
+        places = ",".join(f"127.0.0.1:{self._tls_ports[node.port]}" for node in self.nodes[:2])
+        return f"rediss+cluster://{places}?ssl_ca_certs={self._tls.authority}"
 
     def start(self) -> None:
         """Start the nodes, and make them a cluster.
@@ -128,7 +141,8 @@ class RealCluster:
     def move_keys(self, slot: int, source: RedisProcess, target: RedisProcess, keys: Sequence[str]) -> None:
         """Move some keys of a slot that is being moved."""
         if keys:
-            command = ("MIGRATE", "127.0.0.1", target.port, "", 0, 10_000, "REPLACE", "KEYS", *keys)
+            port = self._port_for_nodes(target)
+            command = ("MIGRATE", "127.0.0.1", port, "", 0, 10_000, "REPLACE", "KEYS", *keys)
             source.client.execute_command(*command)
 
     def keys_in(self, slot: int, node: RedisProcess) -> list[str]:
@@ -226,7 +240,12 @@ class RealCluster:
         }
         if bus is not None:
             options["cluster-port"] = str(bus)
-        return RedisProcess(self.kind, self._folder / name, keep=False, **options)
+        port = free_port()
+        if self._tls is not None:
+            options |= _tls_options(self._tls, port)
+        node = RedisProcess(self.kind, self._folder / name, keep=False, **options)
+        self._tls_ports[node.port] = port
+        return node
 
     def _form(self) -> None:
         share = -(-_SLOTS // _PRIMARIES)
@@ -247,7 +266,10 @@ class RealCluster:
 
     def _meet(self, node: RedisProcess) -> None:
         bus = self._buses.get(node.port, node.port + 10_000)
-        self.nodes[0].client.execute_command("CLUSTER MEET", "127.0.0.1", node.port, bus)
+        self.nodes[0].client.execute_command("CLUSTER MEET", "127.0.0.1", self._port_for_nodes(node), bus)
+
+    def _port_for_nodes(self, node: RedisProcess) -> int:
+        return node.port if self._tls is None else self._tls_ports[node.port]
 
     def _replicated(self) -> bool:
         infos = [node.client.info("replication") for node in self.nodes]
@@ -304,6 +326,18 @@ class RealCluster:
             for address, facts in found.items()
             if "handshake" not in facts["flags"]
         ]
+
+
+def _tls_options(tls: Tls, port: int) -> dict[str, str]:
+    return {
+        "tls-port": str(port),
+        "tls-cluster": "yes",
+        "tls-replication": "yes",
+        "tls-auth-clients": "no",
+        "tls-cert-file": str(tls.certificate),
+        "tls-key-file": str(tls.key),
+        "tls-ca-cert-file": str(tls.authority),
+    }
 
 
 def _numbers(ranges: Sequence[Sequence[str]]) -> set[int]:
