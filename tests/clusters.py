@@ -8,6 +8,7 @@ The servers are of the kind that the environment variable ``CLUSTER_KIND`` names
 import contextlib
 import os
 import time
+from collections import ChainMap
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -17,9 +18,9 @@ import pytest
 import redis
 from redis.crc import key_slot
 
-from recovery.stores.redis.keys import Keys
 from tests.faults.redis_process import RedisProcess
 from tests.ports import free_port
+from tests.servers import assert_none_leaked, keys_that_stay
 from tests.tls import Tls
 from tests.waiting import wait_until
 
@@ -362,13 +363,4 @@ def cluster_url(real_cluster: RealCluster) -> Iterator[str]:
     for node in real_cluster.primaries():
         node.client.flushall()
     yield real_cluster.url
-    stay = {key: kind for node in real_cluster.primaries() for key, kind in _keys_that_stay(node)}
-    streams = {key for key, kind in stay.items() if kind == "stream"}
-    leaked = sorted(stay.keys() - streams - {Keys(stream, "").epoch for stream in streams})
-    assert not leaked, f"these keys have no expiry and are not on the list of keys.py: {leaked}"
-
-
-def _keys_that_stay(node: RedisProcess) -> list[tuple[str, str]]:
-    """The keys of a node that have no expiry, and what they hold."""
-    client = node.client
-    return [(str(key), str(client.type(key))) for key in client.scan_iter() if client.ttl(key) == -1]
+    assert_none_leaked(ChainMap(*(keys_that_stay(node.client) for node in real_cluster.primaries())))
