@@ -109,6 +109,7 @@ TOUR = (
     "recovery/stores/redis/endpoints.py",
     "recovery/stores/redis/connections.py",
     "recovery/stores/redis/sentinels.py",
+    "recovery/stores/redis/patience.py",
     "recovery/stores/redis/links.py",
     "recovery/stores/redis/slots.py",
     "recovery/stores/redis/routing.py",
