@@ -59,7 +59,6 @@ class Process:
     """One process of the cluster.
 
     Attributes:
-        server_id: its identity.
         settings: of the manager.
         host: the server, in its colour.
         clients: who is here.
@@ -97,7 +96,7 @@ class Process:
         self._begin_anew()
 
     def _begin_anew(self) -> None:
-        self.server_id = ServerId(secrets.token_hex(8))
+        self._server_id: ServerId | None = None
         self.streams = Streams(self._store, self.settings, self._open)
         self.clients = Clients()
         self.requests = Requests(self.host)
@@ -120,6 +119,13 @@ class Process:
         )
         self._store = renewed(self._store)
         self._begin_anew()
+
+    @property
+    def server_id(self) -> ServerId:
+        """Its identity; made when first needed, so that children of a process that has not used it differ."""
+        if self._server_id is None:
+            self._server_id = ServerId(secrets.token_hex(8))
+        return self._server_id
 
     def runtime_of(self, namespace: str) -> Runtime[EioPacket]:
         """The connection to the stream of a namespace, made when first needed."""
