@@ -18,6 +18,7 @@ from recovery.core.health import Health
 from recovery.core.meters import RECOVERED, Distribution, Meters
 from recovery.offsets import ORIGIN
 from recovery.reasons import Reason
+from recovery.settings import Settings
 
 __all__ = ["FIGURES", "Figure", "FigureKind", "Sample", "Source", "bound_text", "flattened"]
 
@@ -163,6 +164,11 @@ def _total(read: Callable[[Runtime[Any]], float]) -> Callable[[Source], float]:
     return lambda source: sum(read(runtime) for runtime in source.runtimes)
 
 
+def _bound(read: Callable[[Settings], int]) -> Callable[[Source], float]:
+    """A bound that counts for each stream, for all together."""
+    return lambda source: read(source.process.settings) * max(1, len(source.runtimes))
+
+
 def _shortest(read: Callable[[Runtime[Any]], float | None]) -> Callable[[Source], float | None]:
     """The smallest value of all streams; None before there is one."""
 
@@ -266,7 +272,7 @@ FIGURES: tuple[Figure, ...] = (
     ),
     _count(
         "read_entries",
-        "Entries of the stream that this process has read.",
+        "Entries that this process has read.",
         _total(lambda runtime: runtime.traffic.reader.entries),
     ),
     _count(
@@ -276,7 +282,7 @@ FIGURES: tuple[Figure, ...] = (
     ),
     _count(
         "reader_gaps",
-        "Times that entries were missing from the stream, so that all clients of this process were closed.",
+        "Times that entries were missing from a stream, so that all its clients of this process were closed.",
         lambda source: source.said("reader.gap"),
     ),
     _count(
@@ -317,8 +323,8 @@ FIGURES: tuple[Figure, ...] = (
     ),
     _level(
         "waiting_max_bytes",
-        "Bound on the memory of emits that wait for the store (max_waiting_bytes).",
-        lambda source: source.process.settings.max_waiting_bytes,
+        "Bound on the memory of emits that wait for the store (max_waiting_bytes, for each stream).",
+        _bound(lambda settings: settings.max_waiting_bytes),
     ),
     Figure(
         "socketio_recovery_replay_log_entries",
@@ -328,8 +334,8 @@ FIGURES: tuple[Figure, ...] = (
     ),
     _level(
         "replay_log_max_entries",
-        "Bound on the entries of the replay log (log_max_entries).",
-        lambda source: source.process.settings.log_max_entries,
+        "Bound on the entries of the replay log (log_max_entries, for each stream).",
+        _bound(lambda settings: settings.log_max_entries),
     ),
     Figure(
         "socketio_recovery_replay_log_bytes",
@@ -339,8 +345,8 @@ FIGURES: tuple[Figure, ...] = (
     ),
     _level(
         "replay_log_max_bytes",
-        "Bound on the bytes of the replay log (log_max_bytes).",
-        lambda source: source.process.settings.log_max_bytes,
+        "Bound on the bytes of the replay log (log_max_bytes, for each stream).",
+        _bound(lambda settings: settings.log_max_bytes),
     ),
     Figure(
         "socketio_recovery_replay_log_span_seconds",

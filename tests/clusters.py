@@ -8,6 +8,7 @@ The servers are of the kind that the environment variable ``CLUSTER_KIND`` names
 import contextlib
 import os
 import time
+from collections import ChainMap
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -17,9 +18,10 @@ import pytest
 import redis
 from redis.crc import key_slot
 
-from recovery.stores.redis.keys import Keys
 from tests.faults.redis_process import RedisProcess
 from tests.ports import free_port
+from tests.servers import assert_none_leaked, keys_that_stay
+from tests.tls import Tls
 from tests.waiting import wait_until
 
 __all__ = ["CLUSTER_KIND", "RealCluster", "cluster_url", "real_cluster"]
@@ -42,13 +44,18 @@ class RealCluster:
         folder: for the data of the nodes.
         kind: one of `tests.servers.SERVER_KINDS`.
         node_timeout: seconds without an answer after which the others count a node as failed.
+        tls: certificates, for nodes that speak TLS with one another, and on a port besides their plain one.
     """
 
-    def __init__(self, folder: Path, *, kind: str = CLUSTER_KIND, node_timeout: float = 30.0) -> None:
+    def __init__(
+        self, folder: Path, *, kind: str = CLUSTER_KIND, node_timeout: float = 30.0, tls: Tls | None = None
+    ) -> None:
         self.kind = kind
         self.nodes: list[RedisProcess] = []
         self._buses: dict[int, int] = {}  # ports on which nodes talk to one another, where they were chosen
         self._folder = folder
+        self._tls = tls
+        self._tls_ports: dict[int, int] = {}
         self._node_timeout = node_timeout
 
     def __enter__(self) -> Self:
@@ -64,6 +71,13 @@ class RealCluster:
     def url(self) -> str:
         """Names the first two nodes; the others are found."""
         return "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in self.nodes[:2])
+
+    @property
+    def tls_url(self) -> str:
+        """The same over TLS."""
+        assert self._tls is not None, "the nodes speak no TLS"
+        places = ",".join(f"127.0.0.1:{self._tls_ports[node.port]}" for node in self.nodes[:2])
+        return f"rediss+cluster://{places}?ssl_ca_certs={self._tls.authority}"
 
     def start(self) -> None:
         """Start the nodes, and make them a cluster.
@@ -128,7 +142,8 @@ class RealCluster:
     def move_keys(self, slot: int, source: RedisProcess, target: RedisProcess, keys: Sequence[str]) -> None:
         """Move some keys of a slot that is being moved."""
         if keys:
-            command = ("MIGRATE", "127.0.0.1", target.port, "", 0, 10_000, "REPLACE", "KEYS", *keys)
+            port = self._port_for_nodes(target)
+            command = ("MIGRATE", "127.0.0.1", port, "", 0, 10_000, "REPLACE", "KEYS", *keys)
             source.client.execute_command(*command)
 
     def keys_in(self, slot: int, node: RedisProcess) -> list[str]:
@@ -226,7 +241,12 @@ class RealCluster:
         }
         if bus is not None:
             options["cluster-port"] = str(bus)
-        return RedisProcess(self.kind, self._folder / name, keep=False, **options)
+        port = free_port()
+        if self._tls is not None:
+            options |= _tls_options(self._tls, port)
+        node = RedisProcess(self.kind, self._folder / name, keep=False, **options)
+        self._tls_ports[node.port] = port
+        return node
 
     def _form(self) -> None:
         share = -(-_SLOTS // _PRIMARIES)
@@ -247,7 +267,10 @@ class RealCluster:
 
     def _meet(self, node: RedisProcess) -> None:
         bus = self._buses.get(node.port, node.port + 10_000)
-        self.nodes[0].client.execute_command("CLUSTER MEET", "127.0.0.1", node.port, bus)
+        self.nodes[0].client.execute_command("CLUSTER MEET", "127.0.0.1", self._port_for_nodes(node), bus)
+
+    def _port_for_nodes(self, node: RedisProcess) -> int:
+        return node.port if self._tls is None else self._tls_ports[node.port]
 
     def _replicated(self) -> bool:
         infos = [node.client.info("replication") for node in self.nodes]
@@ -306,6 +329,18 @@ class RealCluster:
         ]
 
 
+def _tls_options(tls: Tls, port: int) -> dict[str, str]:
+    return {
+        "tls-port": str(port),
+        "tls-cluster": "yes",
+        "tls-replication": "yes",
+        "tls-auth-clients": "no",
+        "tls-cert-file": str(tls.certificate),
+        "tls-key-file": str(tls.key),
+        "tls-ca-cert-file": str(tls.authority),
+    }
+
+
 def _numbers(ranges: Sequence[Sequence[str]]) -> set[int]:
     return {
         slot
@@ -328,13 +363,4 @@ def cluster_url(real_cluster: RealCluster) -> Iterator[str]:
     for node in real_cluster.primaries():
         node.client.flushall()
     yield real_cluster.url
-    stay = {key: kind for node in real_cluster.primaries() for key, kind in _keys_that_stay(node)}
-    streams = {key for key, kind in stay.items() if kind == "stream"}
-    leaked = sorted(stay.keys() - streams - {Keys(stream, "").epoch for stream in streams})
-    assert not leaked, f"these keys have no expiry and are not on the list of keys.py: {leaked}"
-
-
-def _keys_that_stay(node: RedisProcess) -> list[tuple[str, str]]:
-    """The keys of a node that have no expiry, and what they hold."""
-    client = node.client
-    return [(str(key), str(client.type(key))) for key in client.scan_iter() if client.ttl(key) == -1]
+    assert_none_leaked(ChainMap(*(keys_that_stay(node.client) for node in real_cluster.primaries())))

@@ -6,8 +6,9 @@ leaves a key behind that would stay for ever.
 
 import importlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
+from typing import Any
 
 import pytest
 import redis
@@ -19,7 +20,9 @@ from tests.packages import give_up, program_of_package
 
 __all__ = [
     "SERVER_KINDS",
+    "assert_none_leaked",
     "emptied",
+    "keys_that_stay",
     "program_of",
     "redis62_server",
     "redis62_url",
@@ -89,21 +92,19 @@ def emptied(url: str) -> Iterator[str]:
     with redis.Redis.from_url(url, decode_responses=True) as client:
         client.flushall()
         yield url
-        leaked = _keys_that_stay(client)
-        assert not leaked, f"these keys have no expiry and are not on the list of keys.py: {leaked}"
+        assert_none_leaked(keys_that_stay(client))
 
 
-def _keys_that_stay(client: "redis.Redis") -> list[str]:
-    """Name the keys that have no expiry, except those that keys.py lists as permanent."""
-    kinds = {str(key): str(client.type(key)) for key in client.scan_iter()}
-    permanent = {
-        name
-        for stream, kind in kinds.items()
-        if kind == "stream"
-        for name in kinds
-        if Keys(stream, "").is_permanent(name)
-    }
-    return sorted(key for key in kinds if client.ttl(key) == -1 and key not in permanent)
+def keys_that_stay(client: Any) -> dict[str, str]:  # redis-py's types are those of both colours at once
+    """The keys of a server that have no expiry, and what they hold."""
+    return {str(key): str(client.type(key)) for key in client.scan_iter() if client.ttl(key) == -1}
+
+
+def assert_none_leaked(stay: Mapping[str, str]) -> None:
+    """See that the keys that have no expiry are those that keys.py lists as permanent."""
+    streams = [Keys(name, "") for name, kind in stay.items() if kind == "stream"]
+    leaked = sorted(key for key in stay if not any(keys.is_permanent(key) for keys in streams))
+    assert not leaked, f"these keys have no expiry and are not on the list of keys.py: {leaked}"
 
 
 def _started(program: str) -> EmbeddedServer:

@@ -44,7 +44,8 @@ ADVICE: Mapping[Reason, str] = {
         " If one does, it made the offset up, or kept it from another deployment."
     ),
     Reason.EPOCH_CHANGED: (
-        "Do not delete the stream, it trims itself; and see whether a failover lost writes."
+        "Do not delete the stream, it trims itself; and see whether a failover lost writes. With stream_count"
+        " above 1, say by --stream-name which stream has the session's namespace."
     ),
     Reason.NAMESPACE_MISMATCH: (
         "The client presents the pid of one namespace in another. The JavaScript client keeps one for each."

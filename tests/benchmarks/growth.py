@@ -24,15 +24,17 @@ class Sizes:
         entries: that went through the stream meanwhile.
     """
 
-    clients: tuple[int, ...] = (100, 1000)
-    missed: tuple[int, ...] = (1, 100, 1000)
-    rooms: tuple[int, ...] = (10, 1000, 10_000)
+    clients: tuple[int, ...] = (100, 1000, 5000)
+    missed: tuple[int, ...] = (1, 100, 1000, 10_000)
+    rooms: tuple[int, ...] = (10, 1000, 100_000)
     own_rooms: tuple[int, ...] = (10, 100)
     servers: tuple[int, ...] = (2, 4)
     entries: tuple[int, ...] = (20_000,)
 
 
 QUICK = Sizes(clients=(10,), missed=(1,), rooms=(10,), own_rooms=(2,), servers=(), entries=())
+
+_SETTINGS = {"log_max_entries": 200_000}  # the traffic of the largest case, and some more
 
 _USUAL = Storm(clients=100, missed=10, entries=2000)
 
@@ -49,7 +51,7 @@ def trials(sizes: Sizes) -> Iterator[Trial]:
         *((f"entries={value}", replace(usual, entries=value)) for value in sizes.entries),
     ]
     for case, storm in [("usual", usual), *cases]:
-        yield Trial(case, OURS, partial(run, OURS, storm), once=True)
+        yield Trial(case, OURS, partial(run, OURS, storm, settings=_SETTINGS), once=True)
 
 
 def _with_missed(usual: Storm, missed: int) -> Storm:

@@ -10,7 +10,15 @@ from tests.e2e.node_process import NodeProcess
 from tests.e2e.wire import Json, decode
 from tests.waiting import async_wait_until
 
-__all__ = ["NodeServer"]
+__all__ = ["NodeServer", "client_of"]
+
+
+def client_of(store_url: str) -> Any:  # redis-py's types are those of both colours at once
+    """A client of redis-py's for a store."""
+    if store_url.startswith("redis+cluster://"):
+        first = store_url.removeprefix("redis+cluster://").partition(",")[0]
+        return redis.RedisCluster.from_url(f"redis://{first}")
+    return redis.Redis.from_url(store_url)
 
 
 class NodeServer:
@@ -45,12 +53,7 @@ class NodeServer:
     async def until_reading(self, store_url: str, stream: str) -> None:
         """Wait until it reads the stream. Before its first entry it reads from "$", and misses some."""
         packet = json.dumps({"packet": ["warm"]})
-        client: Any  # redis-py's types are those of both colours at once
-        if store_url.startswith("redis+cluster://"):
-            first = store_url.removeprefix("redis+cluster://").partition(",")[0]
-            client = redis.RedisCluster.from_url(f"redis://{first}")
-        else:
-            client = redis.Redis.from_url(store_url)
+        client = client_of(store_url)
 
         async def is_warm() -> bool:
             client.xadd(stream, {"uid": "emitter", "nsp": "/", "type": "9", "data": packet})

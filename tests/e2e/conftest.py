@@ -28,18 +28,21 @@ SETTINGS: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """A store, how many server processes share it, and of which colour these are."""
+    """A store, how many server processes share it, of which colour these are, and how many streams it has."""
 
     store: str
     processes: int
     colour: str = "asyncio"
+    streams: int = 1
 
     def __str__(self) -> str:
-        return f"{self.store}-{self.processes}" + ("" if self.colour == "asyncio" else f"-{self.colour}")
+        colour = "" if self.colour == "asyncio" else f"-{self.colour}"
+        streams = "" if self.streams == 1 else f"-{self.streams}streams"
+        return f"{self.store}-{self.processes}{colour}{streams}"
 
 
 EVERYWHERE = [Topology("memory", 1), Topology("valkey", 1), Topology("valkey", 2)]
-CORE_ONLY = [Topology("redis62", 2), Topology("redis70", 2)]
+CORE_ONLY = [Topology("redis62", 2, streams=3), Topology("redis70", 2)]
 IN_COLOURS = [Topology("valkey", 2, "threading"), Topology("valkey", 2, "gevent")]
 CORE_IN_COLOURS = [
     Topology("memory", 1, "threading"),
@@ -77,12 +80,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             every, core = WHOLE_MATRIX, []
     chosen = every + (core if is_core else [])
     if only is not None:
-        names = {
-            str(Topology(name, int(count), topology.colour))
-            for topology in every + core
-            for name, count in [argument.split("-") for argument in only.args]
-        }
-        chosen = [topology for topology in every + core if str(topology) in names]
+        chosen = [each for each in every + core if f"{each.store}-{each.processes}" in only.args]
     metafunc.parametrize("topology", chosen, ids=str)
 
 
@@ -178,7 +176,9 @@ async def open_cluster(
 
     async def open_with(recovery: dict[str, Any] | None = None, **spec: Any) -> Cluster:
         cluster = Cluster(hosts[: topology.processes], js)
-        settings = {"url": store_url, "stream_name": cluster.app, **SETTINGS, **(recovery or {})}
+        count = max(topology.streams, int(os.environ.get("E2E_STREAMS", "1")))  # more by hand
+        streams = {"stream_name": cluster.app, "stream_count": count}
+        settings = {"url": store_url, **streams, **SETTINGS, **(recovery or {})}
         opened.append(cluster)
         await cluster.open(settings, **spec)
         return cluster

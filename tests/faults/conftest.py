@@ -73,11 +73,11 @@ class Pool:
     def __init__(self) -> None:
         self._idle: dict[str, Node] = {}
 
-    async def take(self, name: str, *, fresh: bool) -> Node:
+    async def take(self, name: str, *, fresh: bool, colour: str) -> Node:
         """Return a running process."""
         if not fresh and name in self._idle:
             return self._idle.pop(name)
-        made = Node(name)
+        made = Node(name, colour=colour)
         await made.start()
         made.is_special = fresh
         return made
@@ -121,10 +121,12 @@ async def open_nodes(store_url: str, js: JsClients, pool: Pool) -> AsyncIterator
         server: dict[str, Any] | None = None,
         notes_expiry: bool = False,
         fresh: bool = False,
+        colour: str = "asyncio",
         **recovery: Any,
     ) -> Nodes:
+        fresh = fresh or colour != "asyncio"  # those that are idle are of that
         names = [f"node-{number}" for number in range(1, count + 1)]
-        mine = await asyncio.gather(*(pool.take(name, fresh=fresh) for name in names))
+        mine = await asyncio.gather(*(pool.take(name, fresh=fresh, colour=colour) for name in names))
         nodes.extend(mine)
         cluster = Nodes(mine, js, urls or [store_url] * count)
         opened.append(cluster)

@@ -45,12 +45,12 @@ class Node(HostProcess):
         is_special: whether a test has done something to it that another one should not meet.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, colour: str = "asyncio") -> None:
         self._place = socket.socket()  # bound, and not listening: it refuses, and nobody else gets the port
         self._place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         self._place.bind(("127.0.0.1", 0))
-        super().__init__(name, port=self._place.getsockname()[1])
+        super().__init__(name, colour=colour, port=self._place.getsockname()[1])
         self.is_special = False
         self._said_before = 0
 

@@ -29,11 +29,12 @@ def store_url(group: SentinelGroup) -> str:
     return group.url
 
 
+@pytest.mark.parametrize("colour", ["asyncio", "threading"])
 async def test_nothing_is_lost_while_a_primary_dies_and_clients_come_and_go(
-    group: SentinelGroup, open_nodes: OpenNodes
+    group: SentinelGroup, open_nodes: OpenNodes, colour: str
 ) -> None:
     """Redis keeps everything: the primary takes no writes for the last moment of its life."""
-    cluster = await open_nodes(2, publish_timeout=PATIENCE)
+    cluster = await open_nodes(2, colour=colour, publish_timeout=PATIENCE)
     clients = await cluster.travellers(10)
     for number, server in enumerate(cluster.servers):
         await server.flood(f"server-{number}", interval=0.005)

@@ -116,6 +116,21 @@ def test_the_rights_of_the_page_suffice(redis_url: str, admin: Any) -> None:
     store.close()
 
 
+def test_the_patterns_for_several_streams_suffice(redis_url: str, admin: Any) -> None:
+    patterns = documented("acl-streams")
+    admin.execute_command(*(word for word in _documented() if word not in PATTERNS[:2]), *patterns)
+    for stream in ("socket.io-0", "socket.io--1"):
+        store = open_store(_as_user(redis_url), stream_name=stream, session_key_prefix="sio:session:")
+        store.execute(OpenStream(Epoch("e")))
+        store.execute(append(b"a"))
+        assert len(store.execute(Read(ORIGIN, 10, 0))) == 2
+        store.close()
+    store = _store(redis_url)
+    with pytest.raises(StoreError, match="the store's user lacks a right"):
+        store.execute(OpenStream(Epoch("e")))
+    store.close()
+
+
 @pytest.mark.parametrize("right", RIGHTS)
 def test_no_right_of_the_page_is_too_much(valkey_url: str, right: str) -> None:
     """Without it something fails, and the message says what, and where to look."""

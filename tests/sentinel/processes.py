@@ -10,6 +10,7 @@ import redis
 
 from tests.faults.redis_process import RedisProcess
 from tests.servers import program_of
+from tests.waiting import wait_until
 
 __all__ = ["SERVICE", "SentinelGroup", "SentinelProcess"]
 
@@ -115,10 +116,13 @@ class SentinelGroup:
 
     @property
     def primary(self) -> RedisProcess:
-        """Where the sentinels that run say that the primary is; they agree."""
-        told = {each.tell()[1] for each in self.sentinels if each.running}
-        [port] = told
-        return self._at(port)
+        """Where the sentinels that run say that the primary is, as soon as they agree."""
+
+        def agreed() -> int:
+            told = {each.tell()[1] for each in self.sentinels if each.running}
+            return told.pop() if len(told) == 1 else 0
+
+        return self._at(wait_until(agreed, what="the sentinels agree"))
 
     @property
     def replicas(self) -> list[RedisProcess]:

@@ -77,7 +77,8 @@ def sent(error: Exception, place: str) -> StoreUnavailableError:
     """Translate what went wrong after something was sent: it may have been carried out."""
     if isinstance(error, exceptions.BusyLoadingError):
         return StoreUnavailableError(f"the store at {place} is loading its data", maybe_applied=False)
-    return StoreUnavailableError(f"the store at {place} gave no answer: {error}", maybe_applied=True)
+    why = f": {error}" if str(error) else " in time"
+    return StoreUnavailableError(f"the store at {place} gave no answer{why}", maybe_applied=True)
 
 
 def _whole(error: exceptions.RedisError) -> str:

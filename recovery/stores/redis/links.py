@@ -8,7 +8,6 @@
    the first call after one fails.
 """
 
-import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
@@ -20,6 +19,7 @@ from recovery.errors import StoreError, StoreUnavailableError
 from recovery.stores.redis import faults
 from recovery.stores.redis.connections import async_connection, can_read, sync_connection, to_the_end
 from recovery.stores.redis.endpoints import Endpoint
+from recovery.stores.redis.patience import Patience
 from recovery.stores.redis.rounds import Exchange, Request, Wire, batch, wire_of
 from recovery.stores.redis.scripts import ScriptName
 from recovery.stores.redis.sentinels import async_connect, connect, leads_astray
@@ -144,13 +144,13 @@ class AsyncLink:
     async def _round(self, requests: Sequence[Request], *, asking: bool) -> Replies:
         replies: Replies = []
         try:
-            async with asyncio.timeout(self._patience) as answer:
+            async with Patience(self._patience) as patience:
                 await self._send(_wires(requests, self._known, asking=asking))
                 while len(replies) < len(requests):
                     if asking:
                         await self._reply()
                     replies.append(await self._reply())
-                    self._be_patient_again(answer)
+                    patience.renew()
         except faults.LOST as error:
             await self._drop()
             lost = _closed_error() if self._closed else faults.sent(error, self._endpoint.place)
@@ -159,12 +159,6 @@ class AsyncLink:
             await self._drop()  # replies may still be on their way
             raise
         return replies
-
-    def _be_patient_again(self, answer: asyncio.Timeout) -> None:
-        """Let the next answer have its time, too; not for each of many that come at once."""
-        deadline, now = answer.when(), asyncio.get_running_loop().time()
-        if deadline is not None and self._patience is not None and deadline - now < self._patience * 0.9:
-            answer.reschedule(now + self._patience)
 
     async def _send(self, wires: list[Wire]) -> None:
         packed = self._connection.pack_commands(wires)

@@ -72,22 +72,22 @@ const io = new Server(http, {
   connectionStateRecovery: { skipMiddlewares: false },
 });
 
-io.on("connection", (socket) => {
+function serveClient(socket) {
   socket.data.host = "node";
   report({ t: "connection", sid: socket.id, recovered: socket.recovered });
   socket.on("disconnect", (reason) => report({ t: "disconnect", sid: socket.id, reason }));
   socket.onAny((event, ...args) => {
     if (typeof args.at(-1) === "function") args.pop()(...args);
   });
-});
+}
+
+for (const name of ["/", "/chat", "/quiet"]) io.of(name).on("connection", serveClient);
 
 io.on("ask", (...args) => {
   const answer = typeof args.at(-1) === "function" ? args.pop() : undefined;
   report({ t: "ask", args: encode(args) });
   answer?.({ from: "node", args });
 });
-
-io.of("/quiet"); // only its existence is asked for
 
 io.on("warm", () => report({ t: "warm" }));
 
@@ -101,7 +101,7 @@ function target({ to, except, nsp, local }) {
 http.listen(0, "127.0.0.1", () => {
   serve({
     port: () => http.address().port,
-    rooms: ({ sid }) => [...(io.of("/").sockets.get(sid)?.rooms ?? [])],
+    rooms: ({ sid, nsp }) => [...(io.of(nsp ?? "/").sockets.get(sid)?.rooms ?? [])],
     emit(request) {
       target(request).emit(request.event, ...decode(request.args ?? []));
     },
