@@ -11,7 +11,7 @@ how the clients of this project, which are stock ones otherwise, ask for what th
 ignore it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
@@ -28,12 +28,16 @@ def is_stock_python_client(query: str) -> bool:
     >>> is_stock_python_client("EIO=4&transport=polling&t=p1x9k2f0")
     False
     """
-    values = parse_qs(query).get("t", [""])
+    return _has_moment(parse_qs(query))
+
+
+def _has_moment(values: Mapping[str, Sequence[str]]) -> bool:
+    moment = values.get("t", [""])[0]
     try:
-        float(values[0])
+        float(moment)
     except ValueError:
         return False
-    return "." in values[0]
+    return "." in moment
 
 
 def can_use_offsets(environ: Mapping[str, Any]) -> bool:
@@ -44,11 +48,11 @@ def can_use_offsets(environ: Mapping[str, Any]) -> bool:
     >>> can_use_offsets({"QUERY_STRING": "offsets=1&transport=polling&EIO=4&t=1700000000.123"})
     True
     """
-    query = str(environ.get("QUERY_STRING", ""))
-    said = parse_qs(query).get(_OFFSETS, [""])[-1]
+    values = parse_qs(str(environ.get("QUERY_STRING", "")))
+    said = values.get(_OFFSETS, [""])[-1]
     if said in {"0", "1"}:
         return said == "1"
-    return not is_stock_python_client(query)
+    return not _has_moment(values)
 
 
 def asking_for_offsets(url: str) -> str:

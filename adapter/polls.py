@@ -15,12 +15,12 @@ time of a broadcast.
 
 import asyncio
 from typing import Any
-from weakref import WeakMethod
+from weakref import ref
 
 from engineio import exceptions
 from engineio.packet import CLOSE
 
-__all__ = ["Poll", "without_close"]
+__all__ = ["Poll", "keep_close_apart", "without_close"]
 
 
 def without_close(packets: list[Any]) -> list[Any]:
@@ -36,6 +36,8 @@ def without_close(packets: list[Any]) -> list[Any]:
 
 class Poll:
     """The poll of one socket: ``socket.poll = Poll(socket)``."""
+
+    __slots__ = ("__weakref__", "_gave_up", "_is_waiting", "_queue", "_server", "_timer", "_until")
 
     def __init__(self, socket: Any) -> None:
         self._queue: asyncio.Queue[Any] = socket.queue
@@ -81,15 +83,11 @@ class Poll:
 
     def _look_later(self, loop: asyncio.AbstractEventLoop) -> None:
         """Look whether it is time to give up: one timer serves many waits. It keeps nobody in memory."""
-        look = WeakMethod(self._look)
+        there: ref[Poll] = ref(self)
+        self._timer = loop.call_at(self._until, _look_if_there, there, loop)
 
-        def look_if_there() -> None:
-            if (method := look()) is not None:
-                method(loop)
-
-        self._timer = loop.call_at(self._until, look_if_there)
-
-    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+    def look(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Give up if it is time."""
         self._timer = None
         if not self._is_waiting:
             return  # whoever waits next begins anew
@@ -99,3 +97,14 @@ class Poll:
             return
         self._gave_up = True
         self._queue.put_nowait(None)
+
+
+def _look_if_there(poll: "ref[Poll]", loop: asyncio.AbstractEventLoop) -> None:
+    if (there := poll()) is not None:
+        there.look(loop)
+
+
+def keep_close_apart(socket: Any) -> None:
+    """Have a socket take packets as is said above. Harmless when repeated."""
+    if not isinstance(socket.poll, Poll):
+        socket.poll = Poll(socket)

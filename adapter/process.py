@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from contextvars import Context
+from functools import partial
 from typing import Any
-from weakref import WeakSet
 
 from adapter import seams
 from adapter.background import Background
@@ -59,7 +59,6 @@ class Process:
     """One process of the cluster.
 
     Attributes:
-        server_id: its identity.
         settings: of the manager.
         host: the server, in its colour.
         clients: who is here.
@@ -97,7 +96,7 @@ class Process:
         self._begin_anew()
 
     def _begin_anew(self) -> None:
-        self.server_id = ServerId(secrets.token_hex(8))
+        self._server_id: ServerId | None = None
         self.streams = Streams(self._store, self.settings, self._open)
         self.clients = Clients()
         self.requests = Requests(self.host)
@@ -107,7 +106,6 @@ class Process:
         self.closed = False
         self.meters = Meters()
         self.tally = Tally()
-        self._watched: WeakSet[Any] = WeakSet()
         self._codec: PayloadCodec | None = None
         self._sessions: Sessions | None = None
         self._checkpoints: asyncio.Task[Any] | None = None
@@ -121,6 +119,13 @@ class Process:
         )
         self._store = renewed(self._store)
         self._begin_anew()
+
+    @property
+    def server_id(self) -> ServerId:
+        """Its identity; made when first needed, so that children of a process that has not used it differ."""
+        if self._server_id is None:
+            self._server_id = ServerId(secrets.token_hex(8))
+        return self._server_id
 
     def runtime_of(self, namespace: str) -> Runtime[EioPacket]:
         """The connection to the stream of a namespace, made when first needed."""
@@ -214,19 +219,19 @@ class Process:
     def watch(self, eio_sid: str) -> None:
         """Note positions with the PINGs of a transport, and prove them with its PONGs, from now on."""
         socket = seams.socket_of(self.server, eio_sid)
-        if socket is None or socket in self._watched:
+        if socket is None or getattr(socket, "is_watched", False):
             return
-        self._watched.add(socket)
-
-        def note() -> None:
-            for client in self.clients.on(eio_sid):
-                client.connection.note(self.runtime_of(client.connection.namespace).dispatcher.position)
-
-        def prove() -> None:
-            for client in self.clients.on(eio_sid):
-                client.connection.prove()
-
+        socket.is_watched = True  # a name of ours
+        note, prove = partial(Process._note, self, eio_sid), partial(Process._prove, self, eio_sid)
         self.host.watch(socket, note, prove)
+
+    def _note(self, eio_sid: str) -> None:
+        for client in self.clients.on(eio_sid):
+            client.connection.note(self.runtime_of(client.connection.namespace).dispatcher.position)
+
+    def _prove(self, eio_sid: str) -> None:
+        for client in self.clients.on(eio_sid):
+            client.connection.prove()
 
     def begin(self) -> None:
         """Begin to read the streams of all namespaces that this server has by now; does not wait."""
@@ -249,9 +254,9 @@ class Process:
         Raises:
             StoreUnavailableError: the store has never answered.
         """
-        if not self.reads:
-            self.begin()
         runtime = self.runtime_of(namespace)
+        if not runtime.traffic.reader.begun:
+            self.begin()
         await runtime.start()
         return runtime
 

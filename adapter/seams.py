@@ -14,9 +14,7 @@ What is relied on:
 - Engine.IO socket: ``queue`` is what its transport sends, first in, first out; ``poll`` takes out what is
   there, for a GET or a WebSocket; ``closing`` and ``closed`` tell its end; every PING goes through ``send``,
   and ``schedule_ping`` is called for every PONG.
-- Engine.IO server: ``_async["websocket"]`` makes what carries a WebSocket, from the socket's bound method.
-  One task of the socket calls its ``send``, others its ``wait``; an exception ends either, and with it the
-  socket.
+- Engine.IO server: what `adapter.websocket_seams` says.
 
 What releases differ in:
 
@@ -34,18 +32,17 @@ What releases differ in:
   not, starts another wait for a ping.
 """
 
-import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any, Protocol
-from weakref import WeakKeyDictionary, ref
 
 from engineio import packet as eio_packet
 from socketio import packet as sio_packet
 from socketio.base_manager import BaseManager
 
-from adapter.polls import Poll
+from adapter.polls import keep_close_apart
+from adapter.websocket_seams import give_up, watch_websockets
 
 __all__ = [
     "BEGINS_WITH_CONNECT",
@@ -231,17 +228,16 @@ def sender(server: Any, eio_sid: str) -> Callable[[Sequence[EioPacket]], int]:
     socket = socket_of(server, eio_sid)
     if socket is None:
         return partial(_pretend_to_send, server, eio_sid)
-    queue = socket.queue
+    return partial(_send, socket, socket.queue)
 
-    def send(packets: Sequence[EioPacket]) -> int:
-        if not takes_packets(socket):
-            return 0
-        for packet in packets:
-            queue.put_nowait(message(packet.data) if packet.binary else packet)
-        waiting: int = queue.qsize()
-        return waiting
 
-    return send
+def _send(socket: Any, queue: Any, packets: Sequence[EioPacket]) -> int:
+    if not takes_packets(socket):
+        return 0
+    for packet in packets:
+        queue.put_nowait(message(packet.data) if packet.binary else packet)
+    waiting: int = queue.qsize()
+    return waiting
 
 
 def _pretend_to_send(server: Any, eio_sid: str, packets: Sequence[EioPacket]) -> int:
@@ -271,11 +267,6 @@ def clear_queue(socket: Any) -> None:
         socket.queue.put_nowait(None)  # the word for its writer to end must not be lost
 
 
-def keep_close_apart(socket: Any) -> None:
-    """Have no polling payload hold an event and a CLOSE; see `adapter.polls`. Once per socket."""
-    socket.poll = Poll(socket)
-
-
 async def abort(server: Any, eio_sid: str) -> None:
     """Close a transport at once, as if the network had; its client is free to come back."""
     socket = socket_of(server, eio_sid)
@@ -288,100 +279,39 @@ async def abort(server: Any, eio_sid: str) -> None:
     server.eio.sockets.pop(eio_sid, None)  # or a poll that comes later is answered with an internal error
 
 
-_websockets: WeakKeyDictionary[Any, ref[Any]] = WeakKeyDictionary()
-"""What carries a socket now, if it is watched. It holds the socket, so a strong reference would keep both."""
+class _WatchedSocket:
+    """Mixed into the class of a socket: it tells of its PINGs and PONGs.
 
-_CLOSE_PATIENCE = 5.0  # seconds for which the word to close may wait behind what the client does not take
-
-
-class _WatchedWebSocket:
-    """Mixed into what carries a WebSocket: it knows which tasks are in it, and can end them."""
-
-    def __init__(self, handler: Any, *args: Any) -> None:
-        super().__init__(handler, *args)  # type: ignore[call-arg]  # of the class that this is mixed into
-        self.given_up = False
-        self.sender: asyncio.Task[Any] | None = None
-        self.reader: asyncio.Task[Any] | None = None
-        _websockets[handler.__self__] = ref(self)
-
-    async def send(self, message: Any) -> None:
-        """Send a packet; waits while the client does not take it."""
-        self.sender = asyncio.current_task()
-        try:
-            await super().send(message)  # type: ignore[misc]  # as above
-        finally:
-            self.sender = None
-
-    async def wait(self) -> Any:
-        """Wait for the client's next packet."""
-        self.reader = asyncio.current_task()
-        try:
-            return await super().wait()  # type: ignore[misc]  # as above
-        finally:
-            self.reader = None
-
-    async def close(self) -> None:
-        """Say that it is closed, and be patient with the client, but not for ever."""
-        if self.given_up:
-            return
-        try:
-            async with asyncio.timeout(_CLOSE_PATIENCE):
-                await super().close()  # type: ignore[misc]  # as above
-        except TimeoutError:
-            self.end()
-
-    def end(self) -> None:
-        """End the tasks that are in it, and the connection, without a word to the client."""
-        self.given_up = True
-        for task in (self.sender, self.reader):
-            if task is not None:
-                task.cancel()
-        _reset(self)
-
-
-def watch_websockets(server: Any) -> None:
-    """Have the WebSockets of a server be such that `give_up` can end them. Once per server."""
-    base = server.eio._async["websocket"]
-    if base is not None:
-        watched = type("WatchedWebSocket", (_WatchedWebSocket, base), {})
-        server.eio._async = {**server.eio._async, "websocket": watched}
-
-
-def give_up(socket: Any) -> None:
-    """End a WebSocket on which sending hangs, because its client does not read or its network is dead.
-
-    python-engineio (4.15.1) waits for its writer without a limit, and the writer for the client: the tasks,
-    and all packets that the writer took out of the queue, would stay for as long as TCP has patience, which
-    is for ever with a client that answers and does not read.
+    Attributes:
+        on_ping: called when a PING was queued.
+        on_pong: called when a PONG came.
     """
-    known = _websockets.get(socket)
-    websocket = None if known is None else known()
-    if websocket is not None and websocket.sender is not None:
-        websocket.end()
+
+    on_ping: Callable[[], None]
+    on_pong: Callable[[], None]
+
+    async def send(self, packet: EioPacket) -> None:
+        """Send a packet."""
+        await super().send(packet)  # type: ignore[misc]  # of the class that this is mixed into
+        if packet.packet_type == eio_packet.PING:
+            self.on_ping()
+
+    def schedule_ping(self) -> None:
+        """A PONG came: have the next PING follow."""
+        self.on_pong()
+        super().schedule_ping()  # type: ignore[misc]  # as above
 
 
-def _reset(websocket: Any) -> None:
-    """Reset the connection, where the ASGI server lets us: else what is in its buffer stays until TCP ends.
-
-    uvicorn (0.54) does: what it hands out as ``send`` is a method of what has the transport.
-    """
-    owner = getattr(getattr(websocket, "asgi_send", None), "__self__", None)
-    abort_transport = getattr(getattr(owner, "transport", None), "abort", None)
-    if callable(abort_transport):
-        abort_transport()
+@cache
+def _watched(base: type) -> type:
+    return type(f"Watched{base.__name__}", (_WatchedSocket, base), {})
 
 
 def watch_heartbeat(socket: Any, on_ping: Callable[[], None], on_pong: Callable[[], None]) -> None:
-    """Call back whenever a PING was queued for a socket, and whenever a PONG came. Once per socket."""
-    send, schedule_ping = socket.send, socket.schedule_ping
+    """Call back whenever a PING was queued for a socket, and whenever a PONG came. Once per socket.
 
-    async def watched_send(packet: EioPacket) -> None:
-        await send(packet)
-        if packet.packet_type == eio_packet.PING:
-            on_ping()
-
-    def watched_schedule_ping() -> None:
-        on_pong()
-        schedule_ping()
-
-    socket.send, socket.schedule_ping = watched_send, watched_schedule_ping
+    Its class is changed, and not its methods one by one: those would be cycles, and a lot of memory.
+    """
+    base: Any = type(socket)  # of a metaclass of which mypy does not know that it has a hash
+    socket.__class__ = _watched(base)
+    socket.on_ping, socket.on_pong = on_ping, on_pong

@@ -3,12 +3,16 @@
 Node's ``persistSession()`` writes the map ``{sid, pid, rooms, data}``; we add ``nsp``, ``epoch``,
 ``start``, ``position`` and ``history``, and ``settled`` if it is not the origin. Offsets are written as text.
 
+The history names no room again: rooms are told by their places in ``rooms``, and after these in ``left``,
+which has those that the client is not in any more. Most rooms are entered together, and share their changes.
+
 1. What is read here may have been written by anybody. What can be read can be written again: else a
    client could be recovered, and then never be saved.
 2. No error shows what is in a session: it holds the pid.
 """
 
 import base64
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from recovery.errors import EncodingError, MalformedError
@@ -62,12 +66,12 @@ def decode_user_session(packed: object) -> dict[str, Any]:
 
 def encode_session(session: SavedSession, *, max_bytes: int | None = None) -> bytes:
     """Return a session as the store keeps it; raises `EncodingError` like `encode_user_session`."""
-    encode_user_session(session.data)
-    check_rooms(session.rooms)
-    history = [
-        [room, [[str(change.offset), change.entered] for change in changes]]
-        for room, changes in session.history.items()
-    ]
+    if session.data != {}:
+        encode_user_session(session.data)
+    present = set(session.rooms)
+    left = [room for room in session.history if room not in present]
+    named = [*session.rooms, *left]
+    check_rooms(named)
     fields = {
         "sid": session.sid,
         "pid": session.pid,
@@ -77,8 +81,10 @@ def encode_session(session: SavedSession, *, max_bytes: int | None = None) -> by
         "epoch": session.epoch,
         "start": str(session.start),
         "position": str(session.position),
-        "history": history,
+        "history": _written(session.history, named),
     }
+    if left:
+        fields["left"] = left
     if session.foreign is not None:
         fields["foreign"] = str(session.foreign)
     if session.settled != ORIGIN:
@@ -105,7 +111,7 @@ def decode_session(value: bytes) -> SavedSession:
             epoch=Epoch(_text(fields["epoch"])),
             start=parse_offset(fields["start"]),
             position=parse_offset(fields["position"]),
-            history={_room(room): _changes(changes) for room, changes in _list(fields["history"])},
+            history=_history(fields["history"], [*_list(fields["rooms"]), *_list(fields.get("left", []))]),
             foreign=parse_offset(fields["foreign"]) if "foreign" in fields else None,
             settled=parse_offset(fields["settled"]) if "settled" in fields else ORIGIN,
         )
@@ -151,6 +157,29 @@ def _user_session(value: object) -> dict[str, Any]:
         raise MalformedError(f"expected session data, got {type(value).__name__}")
     pack({"data": value}, dates=True)  # raises what cannot be written again: it is nested too deeply
     return value
+
+
+def _written(history: Mapping[Room, tuple[RoomChange, ...]], named: Sequence[Room]) -> list[Any]:
+    """Pairs of changes and of the places of the rooms that have them."""
+    places: dict[tuple[RoomChange, ...], list[int]] = {}
+    for place, room in enumerate(named):
+        if room in history:
+            places.setdefault(history[room], []).append(place)
+    return [
+        [[[str(change.offset), change.entered] for change in changes], rooms]
+        for changes, rooms in places.items()
+    ]
+
+
+def _history(value: object, named: Sequence[object]) -> dict[Room, tuple[RoomChange, ...]]:
+    """The history of each room that has one, in the order in which they are named."""
+    changes_at: dict[int, tuple[RoomChange, ...]] = {}
+    for changes, places in _list(value):
+        changes_at |= dict.fromkeys(_list(places), _changes(changes))
+    history = {_room(room): changes_at.pop(place) for place, room in enumerate(named) if place in changes_at}
+    if changes_at:
+        raise MalformedError("there is a history of no room")
+    return history
 
 
 def _changes(value: object) -> tuple[RoomChange, ...]:

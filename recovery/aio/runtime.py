@@ -13,6 +13,7 @@ from math import inf
 from time import monotonic
 from typing import Any, Generic, Protocol, TypeVar
 
+from recovery.aio.claimer import Claimer
 from recovery.aio.publisher import Publisher
 from recovery.aio.session_writer import SessionWriter
 from recovery.aio.tasks import end_tasks
@@ -21,11 +22,8 @@ from recovery.commands import (
     Append,
     Appended,
     AsyncStore,
-    Claimed,
-    ClaimRefused,
     Command,
     Flow,
-    GetStream,
     OpenStream,
     ReadBack,
     RenewStream,
@@ -55,7 +53,6 @@ from recovery.flows.steps import (
     Vacate,
 )
 from recovery.offsets import ORIGIN, Offset
-from recovery.reasons import Reason
 from recovery.records import Draft, Epoch, ServerId, StreamState
 from recovery.settings import Settings
 
@@ -328,7 +325,7 @@ class Runtime(Generic[F]):
             Publish: self._publish,
             AwaitPosition: self._await_position,
             AwaitRelease: self._await_release,
-            Claim: self._claim,
+            Claim: Claimer(self._store, self.dispatcher).claim,
             CompleteLog: self._complete_log,
             Vacate: self._vacate,
         }
@@ -347,23 +344,6 @@ class Runtime(Generic[F]):
         except StoreUnavailableError:
             self.traffic.unanswered = monotonic()
             raise
-
-    async def _claim(self, step: Claim) -> Claimed | ClaimRefused:
-        known = sorted({self.dispatcher.position, self.dispatcher.edge})
-        commands: list[Command[Any]] = [step.command, *(ReadBack(offset, 1) for offset in known)]
-        replies: list[Any] = await self._store.execute_many(commands)
-        for reply in replies:
-            if isinstance(reply, StoreError):
-                raise reply
-        claimed: Claimed | ClaimRefused = replies[0]
-        lost = [offset for offset, newest in zip(known, replies[1:], strict=True) if is_lost(offset, newest)]
-        if isinstance(claimed, Claimed) and lost:
-            return ClaimRefused(Reason.EPOCH_CHANGED, f"the stream has lost the entry {lost[0]}")
-        if isinstance(claimed, Claimed) and not replies[-1]:  # all that is known was trimmed, or all is gone
-            state: StreamState | None = await self._store.execute(GetStream())
-            if state is None or state.epoch != step.command.epoch:
-                return ClaimRefused(Reason.EPOCH_CHANGED, "the stream is gone")
-        return claimed
 
     async def _publish(self, step: Publish) -> Offset:
         return await self._insist_on(step.draft)

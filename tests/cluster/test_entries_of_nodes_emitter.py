@@ -56,7 +56,8 @@ class Emitter:
         try:
             text = json.dumps(data)
         except TypeError:  # bytes
-            text = base64.b64encode(msgpack.packb(data)).decode()
+            packed: Any = msgpack.packb(data)  # None for all its types know
+            text = base64.b64encode(packed).decode()
         fields = {"uid": "emitter", "nsp": nsp, "type": str(kind), "data": text}
         with closing(client_of(self._url)) as store:
             store.xadd(self._stream, fields, maxlen=10_000, approximate=True)

@@ -66,6 +66,19 @@ async def test_a_message_reaches_all_that_listen_and_the_sender_learns_how_many(
         await each.close()
 
 
+async def test_channels_may_be_wanted_while_a_connection_is_being_made(url: str) -> None:
+    one, two = Listener(url), Listener(url)
+    asked: list[asyncio.Task[None]] = []
+    while not asked or not asked[0].done():  # in each turn of the loop until the first one is in force
+        asked.append(asyncio.create_task(one.channels.subscribe(f"channel-{len(asked)}")))
+        await asyncio.sleep(0)
+    await asyncio.gather(*asked)
+    counts = [await two.channels.publish(f"channel-{number}", b"x") for number in range(len(asked))]
+    assert counts == [1] * len(asked)
+    for each in (one, two):
+        await each.close()
+
+
 async def test_messages_of_one_sender_arrive_in_order(url: str) -> None:
     one, two = Listener(url), Listener(url)
     await one.channels.subscribe("a")

@@ -33,7 +33,7 @@ _KEYS = st.sampled_from(
         "sid",
         "pid",
     ]
-) | st.sampled_from(["nsp", "claim", "holder", "session", "epoch", "start", "position", "history"])
+) | st.sampled_from(["nsp", "claim", "holder", "session", "epoch", "start", "position", "history", "left"])
 _LEAVES = st.one_of(
     st.none(),
     st.booleans(),

@@ -27,6 +27,7 @@ def _with_field(name: str, field: Any, value: bytes) -> bytes:
     return _changed(value, **{name: field})
 
 
+_PLACES: list[Any] = [None, 0, ["r"], [-1], [9], [[]]]
 _WRONG: dict[str, list[Any]] = {
     "sid": [None, 5, b"x", ["x"], {}],
     "pid": [None, 5],
@@ -36,7 +37,11 @@ _WRONG: dict[str, list[Any]] = {
     "epoch": [None, 5],
     "start": [None, 5, "x", "1", "-1-1", f"{2**64}-0", ["1-1"]],
     "position": [None, 5, "0", b"1"],
-    "history": [None, {}, "x", [5], [["r"]], [["r", 5]], [["r", [["1-1"]]]], [["r", [["x", True]]]]],
+    "history": [
+        *(None, {}, "x", [5], [["r"]], [[5, [0]]], [[[["1-1"]], [0]]], [[[["x", True]], [0]]]),
+        *([[[["1-1", True]], places]] for places in _PLACES),
+    ],
+    "left": [5, "r", {}],
 }
 
 POISON: dict[str, Callable[[bytes], bytes]] = {
@@ -108,17 +113,18 @@ async def test_a_session_that_cannot_be_read_is_refused_and_said_once(
 @pytest.mark.parametrize(
     "history",
     [
-        [["r", []]],
-        [["r", [["9-9", True], ["1-1", False], ["5-5", True]]]],
-        [["r", [["1-1", True]] * 1000]],
+        [[[], [0, 1]]],
+        [[[["9-9", True], ["1-1", False], ["5-5", True]], [0, 1]]],
+        [[[["1-1", True]] * 1000, [0, 1]]],
+        [[[["1-1", True]], [0, 1]], [[["2-2", False]], [1] * 1000]],
     ],
-    ids=["no changes", "in no order", "often the same"],
+    ids=["no changes", "in no order", "often the same", "twice"],
 )
 async def test_a_history_that_makes_no_sense_is_made_sense_of(world: World, history: Any) -> None:
     server = world.server()
     client = await _away(world, server)
     claim = poison_claim(world.state, client.pid)
-    claim.value = _changed(claim.value, history=history)
+    claim.value = _changed(claim.value, history=history, left=["r"])
     await world.connect(client, server)
     assert client.outcomes == ["fresh", "recovered"]
     await server.sio.enter_room(client.sid, "s")

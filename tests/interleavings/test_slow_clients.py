@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from adapter import seams
+from adapter import seams, websocket_seams
 from tests.interleavings.harness import World, settle, until
 
 
@@ -54,7 +54,7 @@ async def test_nothing_is_left_of_a_websocket_whose_network_is_dead(world: World
 async def test_a_client_that_does_not_even_take_the_word_to_close_is_given_up(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(seams, "_CLOSE_PATIENCE", 0.01)
+    monkeypatch.setattr(websocket_seams, "_CLOSE_PATIENCE", 0.01)
     server = world.server()
     before = _tasks_of_websockets()
     client = await world.connected(server)
@@ -68,7 +68,7 @@ async def test_a_client_that_does_not_even_take_the_word_to_close_is_given_up(
 async def test_a_slow_client_is_closed_once_however_many_packets_a_batch_has(
     monkeypatch: pytest.MonkeyPatch, world: World, caplog: pytest.LogCaptureFixture
 ) -> None:  # in this order: the patience is short until the world has ended
-    monkeypatch.setattr(seams, "_CLOSE_PATIENCE", 0.01)
+    monkeypatch.setattr(websocket_seams, "_CLOSE_PATIENCE", 0.01)
     server = world.server(max_client_buffer=10)
     client = await world.connected(server)
     client.transport.stall()

@@ -28,6 +28,7 @@ _SEAMS = (
     "adapter/sync_seams.py",
     "adapter/client_seams.py",
     "adapter/request_seams.py",
+    "adapter/websocket_seams.py",
     "adapter/needs.py",
 )
 _PUBLIC_BY_CONTRACT = {"_asdict", "_fields", "_make", "_replace"}  # of named tuples

@@ -27,7 +27,7 @@ def test_a_client_counts_as_connected_from_its_connect_packet_on(always_connect:
 
         server.sio.on("connect", connect)
         client = server.client()
-        wait_until(lambda: manager.is_connected(client.sid, "/"), what="connected")
+        wait_until(lambda: manager.is_connected(client.sid, "/") and seen, what="connected")
         assert seen == [(always_connect, not always_connect)]
         client.cut()
         server.wait_empty()

@@ -4,10 +4,12 @@ A failure says which name moved, and in which release; the seam is to be mended 
 """
 
 import asyncio
+import gc
 import inspect
 from collections.abc import AsyncIterator
 from importlib.metadata import version
 from typing import Any
+from weakref import ref
 
 import pytest
 import pytest_asyncio
@@ -221,3 +223,42 @@ async def test_a_poll_with_an_event_is_sent_without_the_close_behind_it(server: 
     socket.queue.get_nowait()
     socket.queue.put_nowait(close)
     assert await socket.poll() == [close]
+
+
+async def test_a_websocket_that_has_ended_leaves_nothing_to_the_garbage_collector(server: Any) -> None:
+    seams.watch_websockets(server)
+    socket = AsyncSocket(server.eio, "transport")
+
+    async def send(_event: Any) -> None:
+        pass
+
+    async def receive() -> Any:
+        return {"type": "websocket.disconnect"}
+
+    websocket = server.eio._async["websocket"](socket._websocket_handler, server.eio)
+    gone = ref(socket)
+    gc.disable()
+    try:
+        await websocket({"asgi.receive": receive, "asgi.send": send})
+        del socket, websocket
+        await asyncio.sleep(0)
+        assert gone() is None, f"something else holds a socket that has ended in {_RELEASE}"
+    finally:
+        gc.enable()
+
+
+async def test_a_websocket_has_no_class_for_its_body(server: Any) -> None:
+    seams.watch_websockets(server)
+    events = {"websocket": {"type": "websocket.connect"}, "http": {"type": "http.request", "body": b"body"}}
+
+    async def body_of(kind: str) -> tuple[type, bytes]:
+        async def receive() -> Any:
+            return events[kind]
+
+        scope = {"type": kind, "path": "/socket.io/", "headers": [], "query_string": b""}
+        environ = await server.eio._async["translate_request"](scope, receive, None)
+        return type(environ["wsgi.input"]), await environ["wsgi.input"].read()
+
+    assert (await body_of("websocket"))[1] == b""
+    assert (await body_of("http"))[1] == b"body"
+    assert (await body_of("websocket"))[0] is (await body_of("websocket"))[0]

@@ -2,7 +2,7 @@
 
 import base64
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from recovery.errors import EncodingError, MalformedError
 from recovery.offsets import Offset
-from recovery.packing import pack
+from recovery.packing import pack, unpack
 from recovery.records import Epoch, Namespace, Pid, Room, RoomChange, SavedSession, Sid
 from recovery.sessions import decode_session, decode_user_session, encode_session, encode_user_session
 
@@ -141,7 +141,7 @@ OURS: dict[str, object] = {
     "epoch": "e",
     "start": "1-0",
     "position": "2-0",
-    "history": [["news", [["1-0", True]]]],
+    "history": [[[["1-0", True]], [1]]],
 }
 
 
@@ -149,6 +149,22 @@ def test_our_format_is_nodes_with_more_fields() -> None:
     session = decode_session(_node_session(**OURS))
     assert session.rooms == ("s" * 20, "news")
     assert session.history == {"news": (RoomChange(Offset(1, 0), entered=True),)}
+
+
+def test_rooms_that_were_entered_together_share_their_history() -> None:
+    together = (RoomChange(Offset(1, 0), entered=True),)
+    alone = (*together, RoomChange(Offset(2, 0), entered=False))
+    history: dict[Room, tuple[RoomChange, ...]] = {"a": together, "b": together, "gone": alone, 7: together}
+    session = replace(decode_session(_node_session(**OURS)), rooms=("s" * 20, "a", "b", 7), history=history)
+    fields = unpack(base64.b64decode(encode_session(session)))
+    assert fields["history"] == [[[["1-0", True]], [1, 2, 3]], [[["1-0", True], ["2-0", False]], [4]]]
+    assert fields["left"] == ["gone"]
+    assert list(decode_session(encode_session(session)).history.items()) == [
+        ("a", together),
+        ("b", together),
+        (7, together),
+        ("gone", alone),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -170,10 +186,16 @@ def test_our_format_is_nodes_with_more_fields() -> None:
         {"position": "1-0-0"},
         {"position": f"{2**64}-0"},
         {"history": 5},
-        {"history": [["news"]]},
-        {"history": [["news", [["1-0"]]]]},
+        {"history": [[[]]]},
+        {"history": [[[["1-0"]], [1]]]},
         {"history": [[None, []]]},
-        {"history": [["news", [["?", True]]]]},
+        {"history": [[[["?", True]], [1]]]},
+        {"history": [[[["1-0", True]], 1]]},
+        {"history": [[[["1-0", True]], [2]]]},
+        {"history": [[[["1-0", True]], [-1]]]},
+        {"history": [[[["1-0", True]], ["news"]]]},
+        {"left": 5},
+        {"left": [None], "history": [[[["1-0", True]], [2]]]},
     ],
     ids=str,
 )

@@ -137,8 +137,8 @@ class RedisChannels:
         connection = async_connection(self._endpoint, wait=self._silence)
         try:
             await to_the_end(async_connect(connection, self._endpoint))
+            self._connection = connection  # from now on `subscribe` asks for what is new
             await self._ask_for(connection, list(self._wanted))
-            self._connection = connection
             while not self._closed:
                 self._take(await connection.read_response())
         finally:

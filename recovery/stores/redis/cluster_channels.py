@@ -12,6 +12,7 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Sequence
+from math import inf
 
 from recovery.channels import Hear
 from recovery.errors import StoreError
@@ -25,6 +26,9 @@ __all__ = ["ClusterChannels"]
 
 _PINGS_IN_SILENCE = 3
 """A listener at a node where nobody sends is made to hear something so often before silence means loss."""
+
+_NODES_KNOWN_FOR = 5.0
+"""Seconds after which it is asked again which nodes there are: nobody tells of one that has joined."""
 
 
 class ClusterChannels:
@@ -56,6 +60,7 @@ class ClusterChannels:
         self._places: dict[str, Node] = {}  # by channel
         self._placing = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._asked_for_nodes = -inf  # when, on the loop's clock
         self._closed = False
 
     async def publish(self, channel: str, payload: bytes, *, counted: bool = True) -> int:
@@ -91,6 +96,9 @@ class ClusterChannels:
     async def _count_elsewhere(self, channel: str) -> int:
         """Count those that listen at other nodes than the one that was sent to."""
         sent_to = self._place_of(channel)
+        now = asyncio.get_running_loop().time()
+        if now - self._asked_for_nodes > _NODES_KNOWN_FOR:
+            self._asked_for_nodes, self._slots.stale = now, True
         question = Call(("PUBSUB", "SHARDNUMSUB" if self._sharded else "NUMSUB", channel))
         others = await self._sender.each(replicas=True, but=sent_to)
         counts = await asyncio.gather(*(other.run([_second(question)]) for other in others))
