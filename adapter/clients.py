@@ -7,12 +7,17 @@ sid stays taken until then.
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import cycle
 
 from adapter.seams import EioPacket
 from recovery.core.connection import Connection, Phase
+from recovery.offsets import ORIGIN, Offset
 from recovery.records import Namespace, Sid
 
-__all__ = ["Client", "Clients", "EioConnection"]
+__all__ = ["TURNS", "Client", "Clients", "EioConnection"]
+
+TURNS = 8
+"""Parts of the clients, of which one after the other has its turn to be saved."""
 
 EioConnection = Connection[EioPacket]
 
@@ -26,6 +31,9 @@ class Client:
         saved: its session is in the store under its claim.
         closed_at: when its transport closed, on the loop's clock.
         saved_changes: how many changes of the connection are in the saved session.
+        saved_proven: the proven position that is in it.
+        saved_at: when it was written last, on the loop's clock.
+        turn: with which of `TURNS` parts it is looked at for the next checkpoint.
         ending: writes the end of its session.
         leaving: the application disconnects it, and has said so to the store already.
         parting: how many threads are at its end, each of which calls `Operations.disconnect` at last.
@@ -40,6 +48,9 @@ class Client:
     asking: bool = True
     saved: bool = False
     saved_changes: int = 0
+    saved_proven: Offset = ORIGIN
+    saved_at: float = 0.0
+    turn: int = 0
     leaving: bool = False
     parting: int = 0
     seen_off: bool = False
@@ -71,10 +82,11 @@ class Clients:
     def __init__(self) -> None:
         self._by_sid: dict[tuple[Namespace, Sid], Client] = {}
         self._by_transport: dict[str, dict[Namespace, Client]] = {}
+        self._turns = cycle(range(TURNS))
 
     def add(self, connection: EioConnection) -> Client:
         """Take in a connection that was just admitted; its sid must be free."""
-        client = Client(connection)
+        client = Client(connection, turn=next(self._turns))
         self._by_sid[connection.namespace, connection.sid] = client
         self._by_transport.setdefault(connection.transport, {})[connection.namespace] = client
         return client

@@ -173,7 +173,7 @@ class Process:
                 self.clients,
                 self.settings,
                 self.background,
-                retention_ms=self.retention_ms,
+                live_ms=self._session_ms,
                 keep_ms=0 if self.session_expired is None else KEPT_MS,
                 lost=self.lost,
             )
@@ -298,8 +298,11 @@ class Process:
             logger.warning("an answer is lost: %s", exc, extra={"event": "publish.failed"})
 
     def retention_ms(self) -> int:
-        """How long entries, and sessions of live clients, are kept; see `Settings.retention_ms`."""
+        """How long entries are kept; see `Settings.retention_ms`."""
         return self.settings.retention_ms(*self._pings())
+
+    def _session_ms(self) -> int:
+        return self.settings.session_ms(*self._pings())
 
     async def close(self) -> None:
         """Close all connections, write what is left to write, and end all tasks. Harmless when repeated."""

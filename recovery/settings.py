@@ -13,6 +13,9 @@ __all__ = ["Settings", "SettingsOptions"]
 
 MEBIBYTE = 2**20
 
+_QUIET_CHECKPOINTS = 4
+"""With every so many checkpoints a session is written of which nothing is new, to keep it from expiring."""
+
 
 class SettingsOptions(TypedDict, total=False):
     """The keyword arguments of a manager that are settings; one for each field of `Settings`."""
@@ -62,7 +65,8 @@ class Settings:
             (`Reason.OFFSET_TRIMMED`).
         read_count: entries fetched from the store at a time.
         block_time: seconds that one read waits for new entries, at most 2.
-        checkpoint_interval: seconds between two saves of the proven positions of all clients.
+        checkpoint_interval: seconds within which what a client has proven to have received is saved. Of a
+            client of which nothing is new, the session is written every fourth time.
         publish_timeout: seconds after which an emit that the store has not confirmed raises
             `PublishError`; an attempt that is under way then is waited for, at most 5 s.
         max_waiting_bytes: bytes of memory for emits that wait for the store in this process, about 1 KiB each
@@ -133,6 +137,23 @@ class Settings:
         """
         seconds = self.max_disconnection_duration + self.checkpoint_interval + ping_interval + ping_timeout
         return round(seconds * 1000)
+
+    def session_ms(self, ping_interval: float, ping_timeout: float) -> int:
+        """Milliseconds for which the session of a connected client lives after it was written.
+
+        Just before it is written again, it lives for the retention but one `checkpoint_interval`: for as long
+        as the client may be away, and the ping cycle that its server may take to notice.
+
+        >>> Settings().session_ms(25.0, 20.0) - Settings().retention_ms(25.0, 20.0)
+        45000
+        """
+        between = (_QUIET_CHECKPOINTS - 1) * self.checkpoint_interval
+        return self.retention_ms(ping_interval, ping_timeout) + round(between * 1000)
+
+    @property
+    def quiet_interval(self) -> float:
+        """Seconds after which a session is written though nothing of it is new."""
+        return _QUIET_CHECKPOINTS * self.checkpoint_interval
 
     @property
     def window_ms(self) -> int:

@@ -97,7 +97,11 @@ class Runtime(Generic[F]):
             compare.
         positions: who waits for a place in the stream.
         releases: who waits for another server to let go of a client.
+        interrupted: when the stream could not be read last, on the loop's clock: the store may have lost what
+            it had confirmed until then.
     """
+
+    interrupted = -inf
 
     def __init__(
         self,
@@ -221,6 +225,7 @@ class Runtime(Generic[F]):
                 batch = await run_async(self._next_batch(doubtful=doubtful), self.perform)
             except StoreError as exc:
                 self.traffic.reader.failing = True
+                self.interrupted = asyncio.get_running_loop().time()
                 if self._is_news("reader.failed"):
                     logger.warning("cannot read the stream: %s", exc, extra={"event": "reader.failed"})
                 proven = -inf

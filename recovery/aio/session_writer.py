@@ -64,6 +64,10 @@ class SessionWriter:
         Raises:
             SaveError: the store did not confirm it; it may be in force all the same.
         """
+        return await self.begin(command)
+
+    def begin(self, command: SaveSession) -> asyncio.Future[Saved | Overtaken]:
+        """Begin to write a session; the future has what `write` returns or raises."""
         loop = asyncio.get_running_loop()
         outcome: asyncio.Future[Saved | Overtaken] = loop.create_future()
         key = (command.pid, command.number, command.nonce, command.state is HolderState.ENDED)
@@ -74,7 +78,7 @@ class SessionWriter:
             write.command, write.since = _newest(write.command, command), loop.time()
         write.waiters.append(outcome)
         self._flusher.start()
-        return await outcome
+        return outcome
 
     async def drain(self) -> None:
         """Wait until nothing is left to write."""

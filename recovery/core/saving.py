@@ -1,7 +1,8 @@
 """What is written of a session, and how long it is to live.
 
-1. While its client is connected, a session outlives the last word from it by the retention: that long it
-   may take until the server notices that the client is gone, and the client until it is back.
+1. While its client is connected, a session lives for as long as it may take until the server notices that
+   the client is gone, and the client until it is back, and is written again before that is cut into
+   (`Settings.session_ms`).
 2. When its transport closes, the session lives for exactly ``max_disconnection_duration``.
 3. When client or server disconnects, it ends at once.
 4. If the application wants to be told when it expires (``session_expired``), its value is kept longer, and
@@ -31,7 +32,7 @@ def save_command(
     position: Offset,
     window_ms: int,
     linger_ms: int,
-    retention_ms: int,
+    live_ms: int,
     whole: bool,
     create: bool = False,
     keep_ms: int = 0,
@@ -45,7 +46,7 @@ def save_command(
             how far it got.
         window_ms: how long the session lives once the client is away.
         linger_ms: how much longer it is known to have expired.
-        retention_ms: how long it lives while the client is connected.
+        live_ms: how long it lives while the client is connected.
         whole: write rooms and user session too, not only the proven position and the state. Nothing of
             them is kept of a session that ends.
         keep_ms: how long the value is kept beyond the session's life, unless it ends on purpose.
@@ -68,7 +69,7 @@ def save_command(
         value=_value(connection, position, max_bytes) if whole and state is not HolderState.ENDED else None,
         proven=connection.proven,
         state=state,
-        ttl_ms=retention_ms if state is HolderState.LIVE else window_ms,
+        ttl_ms=live_ms if state is HolderState.LIVE else window_ms,
         linger_ms=linger_ms + keep_ms,
         create=create,
         keep_ms=keep_ms,
@@ -79,7 +80,7 @@ def deadline_note(command: SaveSession) -> NoteDeadline | None:
     """Return the note that goes before a save, or None.
 
     A checkpoint needs none: whoever looks too early notes the true deadline. So a client that is connected
-    costs one look in each retention.
+    costs one look in each life of its session.
     """
     if command.value is None or command.keep_ms == 0:
         return None

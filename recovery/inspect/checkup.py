@@ -28,7 +28,7 @@ _SKEW_MS = 5_000
 _GRAVITY = {Level.SKIP: 0, Level.OK: 1, Level.WARN: 2, Level.FAIL: 3}
 _FULL = 0.9  # of maxmemory
 _FILLING = 0.75
-_DEAD_AFTER = 3  # checkpoints without a word
+_DEAD_AFTER = 7  # checkpoints without a word; with every fourth one a server writes of all its clients
 _TOLERANCE_MS = 2_000  # between two servers' windows, as their sessions show them
 
 

@@ -1,8 +1,8 @@
 """Ending a session from outside: one of the two places where the inspector writes (the other is importing).
 
 It is done as a server would do it: claim the session, so that whoever holds it is overtaken, and say under
-the new claim that it has ended. A server that has its client connected closes the connection at its next
-checkpoint.
+the new claim that it has ended. A server that has its client connected closes the connection when it writes
+the session next, within four checkpoints.
 """
 
 import secrets

@@ -156,16 +156,21 @@ class Timing:
 
     @property
     def retention_ms(self) -> int:
-        """How long entries, and sessions of connected clients, are kept."""
+        """How long entries are kept."""
         return self.settings.retention_ms(self.ping_interval, self.ping_timeout)
+
+    @property
+    def session_ms(self) -> int:
+        """How long the session of a connected client lives after it was written."""
+        return self.settings.session_ms(self.ping_interval, self.ping_timeout)
 
     def written_ms(self, session: Session, now_ms: int) -> int | None:
         """When the holder of a connected client last wrote its session; None for others.
 
-        Such a session is written at every checkpoint, and expires by the retention later. None, too, if that
-        would be in the future: then these are not the servers' settings.
+        Such a session is written at every fourth checkpoint at least, and expires by `session_ms` later.
+        None, too, if that would be in the future: then these are not the servers' settings.
         """
-        written = session.deadline_ms - self.retention_ms
+        written = session.deadline_ms - self.session_ms
         return written if session.state is SessionState.LIVE and written <= now_ms else None
 
 

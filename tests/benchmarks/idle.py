@@ -25,12 +25,12 @@ class Sizes:
 
     Attributes:
         clients: that are connected.
-        seconds: that are measured; a multiple of the ping interval and of the checkpoint interval is fair.
+        seconds: that are measured; four checkpoint intervals are fair, in which each client is saved once.
         ping_interval: seconds.
     """
 
     clients: int = 3000
-    seconds: float = 25.0
+    seconds: float = 60.0
     ping_interval: float = _PING_INTERVAL
 
 

@@ -11,9 +11,9 @@ from tests.interleavings.harness import Gate, Server, World, settle
 
 __all__ = [
     "LEASE",
+    "LIFE",
     "LOOKS",
     "PINGS",
-    "RETENTION",
     "SETTLES",
     "WINDOW",
     "Witness",
@@ -28,7 +28,7 @@ WINDOW = 10.0
 LOOKS = 4.0  # seconds between two looks, at most
 PINGS = 45.0
 SETTLES = 5.0  # seconds before the first look
-RETENTION = WINDOW + LOOKS + PINGS
+LIFE = WINDOW + LOOKS + PINGS + 3 * LOOKS  # of a session whose client was connected, from its last save on
 LEASE = 30.0
 
 

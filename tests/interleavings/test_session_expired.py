@@ -13,9 +13,9 @@ from recovery.records import Pid
 from tests.interleavings.clock import Clock
 from tests.interleavings.expiry import (
     LEASE,
+    LIFE,
     LOOKS,
     PINGS,
-    RETENTION,
     SETTLES,
     WINDOW,
     Witness,
@@ -164,7 +164,7 @@ async def test_the_session_of_a_crashed_server_expires(world: World, clock: Cloc
     await pass_time(clock, SETTLES)
     sid = client.sid
     die(owner, client)
-    await pass_time(clock, RETENTION - 1)
+    await pass_time(clock, LIFE - SETTLES - 1)
     assert witness.calls == []
     await pass_time(clock, LOOKS + SETTLES)
     [(name, session)] = witness.calls
@@ -197,12 +197,12 @@ async def test_each_namespace_of_a_client_expires_by_itself(
     assert {session.namespace: session.sid for _, session in witness.calls} == sids
 
 
-async def test_a_connected_client_costs_one_look_in_each_retention(
+async def test_a_connected_client_costs_one_look_in_each_life_of_its_session(
     world: World, clock: Clock, witness: Witness
 ) -> None:
     server = expiring_server(world, witness)
     client = await world.connected(server)
-    await pass_time(clock, 4 * RETENTION)
+    await pass_time(clock, 4 * LIFE)
     assert client.is_connected
     assert witness.calls == []
     assert 3 <= server.store.performed["ExpireSession"] <= 4
@@ -233,11 +233,11 @@ async def test_clients_that_are_connected_do_not_expire_with_an_outage(
     clients = [await world.connected(server) for server in servers]
     await pass_time(clock, SETTLES)
     failing = [server.store.fail(Command) for server in servers]
-    await pass_time(clock, RETENTION + 1)
+    await pass_time(clock, LIFE + 1)
     for each in failing:
         each.clear()
     await awake(expiring_server(world, witness, "started just now"))
-    await pass_time(clock, 2 * RETENTION)
+    await pass_time(clock, 2 * LIFE)
     assert witness.calls == []
     assert all(client.is_connected for client in clients)
 
@@ -249,7 +249,7 @@ async def test_a_frozen_owner_learns_that_its_client_has_expired(
     client = await world.connected(owner)
     await pass_time(clock, SETTLES)
     frozen = owner.store.hold(Command)
-    await pass_time(clock, RETENTION)
+    await pass_time(clock, LIFE)
     for _ in range(round(LOOKS + 1)):
         if not witness.calls:
             await pass_time(clock, 1)

@@ -108,7 +108,7 @@ def _save(connection: Connection[Frame], dispatcher: Dispatcher[Frame]) -> bytes
         position=dispatcher.position,
         window_ms=1,
         linger_ms=1,
-        retention_ms=1,
+        live_ms=1,
         whole=True,
     )
     assert command.value is not None

@@ -44,7 +44,7 @@ async def test_a_change_that_was_not_saved_is_saved_by_the_next_checkpoint() -> 
         clients,
         Settings(),
         Background(),
-        retention_ms=lambda: 60_000,
+        live_ms=lambda: 60_000,
         lost=lambda client: None,
     )
     connection: Any = make_connection()  # with fake frames, of which nothing here is sent

@@ -194,7 +194,7 @@ class Host:
                 position=self.dispatcher.position,
                 window_ms=self.settings.window_ms,
                 linger_ms=self.settings.window_ms,
-                retention_ms=self.retention_ms,
+                live_ms=self.retention_ms,
                 whole=whole,
                 create=create,
             )

@@ -19,7 +19,7 @@ def _save(state: HolderState, *, whole: bool = True, keep_ms: int = _KEPT) -> Sa
         position=at(1),
         window_ms=_WINDOW,
         linger_ms=_LINGER,
-        retention_ms=_RETENTION,
+        live_ms=_RETENTION,
         whole=whole,
         keep_ms=keep_ms,
     )

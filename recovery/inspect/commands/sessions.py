@@ -110,8 +110,8 @@ def _add_one(app: typer.Typer) -> None:
         """Show all about one session: rooms, data, owner, time left, and what it would be sent now.
 
         --delete writes, needs --url, and asks first. The session is ended as by `sio.disconnect(sid)`: a
-        client that is connected is closed at its server's next checkpoint, and one that comes back gets the
-        reason `disconnected`.
+        client that is connected is closed within four checkpoints of its server, and one that comes back gets
+        the reason `disconnected`.
         """
         with place.opened() as source:
             now_ms = place.now_ms(source)

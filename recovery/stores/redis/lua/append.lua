@@ -29,8 +29,9 @@ end
 
 local now = clock()
 local epoch, last = ensure(stream, epoch_key, ARGV[1], now)
-local newest = newest_upto(stream, known)
-if newest and newest ~= known then -- a failover lost it: nobody may take what follows for the next
+-- It is nearly always there, and to look for itself costs less than to look for the newest before it.
+local newest = not has(stream, known) and newest_upto(stream, known)
+if newest then -- a failover lost it: nobody may take what follows for the next
   epoch, last = renew(stream, epoch_key, ARGV[1], now, known)
 end
 local ids

@@ -80,6 +80,11 @@ local function is_above(id, other)
   return ms > other_ms or (ms == other_ms and seq > other_seq)
 end
 
+-- Whether an entry is there.
+local function has(stream, id)
+  return #redis.call('XRANGE', stream, id, id) > 0
+end
+
 -- The id of the newest entry at or before `id`, nil if there is none. To look for that where there is none, Redis
 -- would go through the whole stream.
 local function newest_upto(stream, id)
