@@ -15,7 +15,8 @@ from recovery.offsets import ORIGIN, Offset
 from recovery.records import Audience, Entry, Namespace, ServerId, Sid
 from tests.benchmarks.cores import others_core, pin, server_core
 from tests.benchmarks.load import Load
-from tests.benchmarks.processes import NODE, OURS, Peer
+from tests.benchmarks.options import installed_extras
+from tests.benchmarks.processes import NODE, OURS, OURS_TUNED, Peer
 from tests.benchmarks.relay import warm_up
 from tests.benchmarks.store import Store
 from tests.benchmarks.trials import Trial, check
@@ -45,9 +46,11 @@ def trials(sizes: Sizes) -> Iterator[Trial]:
     """Our dispatcher alone, by the size of events; and whole servers, with all of the reading."""
     for size in sizes.bytes:
         yield Trial(f"dispatcher, {size} B", OURS, partial(_dispatch, sizes.entries, size))
+    servers = [(OURS, OURS, []), (NODE, NODE, []), (OURS_TUNED, OURS, installed_extras())]
     for size in sizes.bytes:
-        for peer in (OURS, NODE):
-            yield Trial(f"server, {size} B", peer, partial(_serve, peer, sizes.entries, size), once=True)
+        for name, peer, extras in servers:
+            serve = partial(_serve, peer, sizes.entries, size, extras)
+            yield Trial(f"server, {size} B", name, serve, once=True)
 
 
 class _NoFrames:
@@ -80,12 +83,12 @@ def _dispatch(count: int, size: int, _store: Store) -> Mapping[str, float]:
     return {"CPU per entry, us": 1e6 * seconds / count}
 
 
-def _serve(peer: str, count: int, size: int, store: Store) -> Mapping[str, float]:
+def _serve(peer: str, count: int, size: int, extras: Sequence[str], store: Store) -> Mapping[str, float]:
     """One process emits, the other one's CPU counts; it has a client, which gets the last event only."""
     with (
         Load() as load,
         Peer(peer, store.url) as emitter,
-        Peer(peer, store.url, extra_room="relay") as server,
+        Peer(peer, store.url, extra_room="relay", extras=extras) as server,
     ):
         (client,) = load.connect(server.port, [None])
         warm_up(emitter, client, load)
