@@ -51,6 +51,8 @@ def trials(sizes: Sizes) -> Iterator[Trial]:
     if sizes.cold_entries:
         storm = Storm(sizes.clients, sizes.missed, sizes.cold_entries, cold=True)
         yield Trial(f"cold, M={sizes.cold_entries}", OURS, partial(run, OURS, storm))
+        tuned = partial(run, OURS, storm, extras=installed_extras())
+        yield Trial(f"cold, M={sizes.cold_entries}", OURS_TUNED, tuned)
     if sizes.many:
         storm = Storm(sizes.many, sizes.missed, 1000)
         yield Trial(f"{sizes.many} clients", OURS, partial(run, OURS, storm), once=True)
