@@ -212,7 +212,8 @@ def _claim(
             pid, newcomer.namespace, newcomer.identity, epoch, server, newcomer.nonce, bound
         )
         reply: Claimed | ClaimRefused = yield from insist(Claim(command), timeout=timeout)
-        if reply != ClaimRefused(Reason.EPOCH_CHANGED) or not (yield from _catch_up(dispatcher, settings)):
+        is_stale = isinstance(reply, ClaimRefused) and reply.reason is Reason.EPOCH_CHANGED
+        if not is_stale or not (yield from _catch_up(dispatcher, settings)):
             return reply
 
 

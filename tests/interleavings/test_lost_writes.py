@@ -57,6 +57,32 @@ async def test_everybody_is_told(world: World, clock: str) -> None:
     assert [each.got("n") for each in (client, other, away)] == [[1, 2, 3], [1, 2, 3], [1, 3]]
 
 
+async def test_a_client_is_told_once_by_a_server_that_has_not_noticed_yet(world: World) -> None:
+    """One server has noticed, and closed its client, which comes to one whose reader lags."""
+    world.expects_errors = True
+    one, two = world.server(), world.server()
+    client, bystander = [await world.connected(server) for server in (one, two)]
+    await one.sio.emit("n", 1)
+    await settle()
+    kept = one.runtime.dispatcher.position
+    await one.sio.emit("n", 2)
+    await settle()
+    gate = two.store.hold_replies(Read)
+    _fail_over(world, kept)
+    await until(lambda: one.runtime.epoch == world.state._stream.epoch != two.runtime.epoch)
+    await until(lambda: not client.is_connected)
+    world.dial(client, two)
+    await settle()
+    gate.release()
+    await _noticed(world, one, two)
+    await until(lambda: client.is_connected)
+    assert (client.outcomes, client.reasons[-1]) == (["fresh", "fresh"], Reason.EPOCH_CHANGED)
+    assert not bystander.is_connected, "it was told when the reader went on"
+    await one.sio.emit("n", 3)
+    await settle()
+    assert client.got("n") == [1, 2, 3]
+
+
 async def test_a_lost_packet_that_nobody_had_read(world: World) -> None:
     """Its emitter knew it was stored; no reader misses it."""
     world.expects_errors = True
