@@ -128,6 +128,6 @@ def sockets_here(process: "Process", namespace: Namespace, audience: Audience) -
     environs = process.server.environ
     return [
         describe(connection, environs.get(connection.transport, {}), process.server_id)
-        for connection in process.runtime_of(namespace).dispatcher.addressed(namespace, audience)
+        for connection in process.dispatcher_of(namespace).addressed(namespace, audience)
         if connection.phase is Phase.LIVE
     ]

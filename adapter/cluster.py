@@ -149,7 +149,7 @@ class Cluster:
     async def question(self, kind: MessageKind, namespace: Namespace, data: Mapping[str, Any]) -> int:
         """Put a question to all servers; return how many heard it, see `publish`."""
         await self.join(namespace)
-        edge = str(self._process.runtime_of(namespace).dispatcher.edge)
+        edge = str(self._process.dispatcher_of(namespace).edge)
         return await self.publish(kind, namespace, {**data, "after": edge})
 
     async def ask(
@@ -191,7 +191,7 @@ class Cluster:
         process = self._process
         clients = sum(1 for _ in self._connections())
         name = f"{socket.gethostname()}:{os.getpid()}"
-        position, joined = process.runtime_of(_ROOT).dispatcher.position, tuple(sorted(self._joined))
+        position, joined = process.dispatcher_of(_ROOT).position, tuple(sorted(self._joined))
         return Report(name, position, clients, joined, dict(process.meters.recoveries))
 
     def failed(self, error: StoreError) -> None:

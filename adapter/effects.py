@@ -20,7 +20,7 @@ from recovery.core.effects import (
     TakenOver,
 )
 from recovery.flows.steps import Vacate
-from recovery.records import HolderState, Namespace
+from recovery.records import HolderState
 
 __all__ = ["Effects"]
 
@@ -80,7 +80,7 @@ class Effects:
         concerned = [
             client
             for client in self._clients.all()
-            if self._dispatcher_of(client.connection.namespace) is dispatcher
+            if self._process.dispatcher_of(client.connection.namespace) is dispatcher
         ]
         for client in concerned:
             if client.connection.phase is not Phase.ENDED:
@@ -91,9 +91,6 @@ class Effects:
         for transport in {client.connection.transport: None for client in concerned}:
             self._process.background.start(self._host.abort(transport))
 
-    def _dispatcher_of(self, namespace: Namespace) -> Dispatcher[EioPacket]:
-        return self._process.runtime_of(namespace).dispatcher
-
     def evict(self, client: Client) -> None:
         """The session of a client belongs to another connection now: end this one, quietly.
 
@@ -102,7 +99,7 @@ class Effects:
         """
         connection = client.connection
         was_live = connection.phase is Phase.LIVE
-        self._dispatcher_of(connection.namespace).end(connection)
+        self._process.dispatcher_of(connection.namespace).end(connection)
         if was_live:
             self._process.background.start(self._host.abort(connection.transport))
         # A held one is seen out by the gate, when the application has answered.

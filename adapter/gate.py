@@ -30,7 +30,6 @@ from adapter.process import Process
 from adapter.seams import EioPacket
 from recovery.core.connection import Phase
 from recovery.core.decision import Presented, read_auth
-from recovery.core.dispatcher import Dispatcher
 from recovery.driver import run_async
 from recovery.errors import EncodingError, SaveError, StoreUnavailableError
 from recovery.flows.admission import Newcomer, admit, admit_without_store
@@ -86,8 +85,9 @@ class Gate:
     def _clients(self) -> Clients:
         return self._process.clients
 
-    def _dispatcher_of(self, connection: EioConnection) -> Dispatcher[EioPacket]:
-        return self._process.runtime_of(connection.namespace).dispatcher
+    def _end(self, connection: EioConnection) -> None:
+        """Let a connection get nothing any more."""
+        self._process.dispatcher_of(connection.namespace).end(connection)
 
     def renew(self) -> None:
         """In a forked child: nobody is here."""
@@ -122,7 +122,7 @@ class Gate:
                 await self._refuse(eio_sid, name)
                 raise
             if not self._may_let_in(eio_sid):
-                self._dispatcher_of(client.connection).end(client.connection)
+                self._end(client.connection)
                 self._clients.remove(client)
                 await self._host.abort(eio_sid)
                 return
@@ -163,7 +163,7 @@ class Gate:
         ]
         for client in away:
             client.closed_at = asyncio.get_running_loop().time()
-            self._dispatcher_of(client.connection).end(client.connection)
+            self._end(client.connection)
         socket = seams.socket_of(self._server, eio_sid)
         if socket is not None and any(client.owned for client in away):
             seams.clear_queue(socket)  # they will be replayed: none may share a payload with CLOSE
@@ -234,7 +234,7 @@ class Gate:
             runtime = await self._process.reading(newcomer.namespace)
         except StoreUnavailableError as exc:
             logger.warning("no recovery: %s", exc, extra={"event": "recover.failed"})
-            return admit_without_store(newcomer, self._process.runtime_of(newcomer.namespace).dispatcher)
+            return admit_without_store(newcomer, self._process.dispatcher_of(newcomer.namespace))
         flow = admit(newcomer, runtime.dispatcher, runtime.drafts, self._process.settings)
         return await run_async(flow, runtime.perform)
 
@@ -290,7 +290,7 @@ class Gate:
 
     def _give_back(self, client: Client) -> None:
         """End a connection that was not let in; its session can be claimed again."""
-        self._dispatcher_of(client.connection).end(client.connection)
+        self._end(client.connection)
         self._process.sessions.save_later(client, HolderState.AWAY)
 
     def _answered(self, client: Client) -> None:
@@ -371,7 +371,7 @@ class Gate:
     async def _see_out(self, client: Client) -> None:
         """The application accepted, but the transport had died, or the session gone elsewhere, by then."""
         connection = client.connection
-        self._dispatcher_of(connection).end(connection)
+        self._end(connection)
         if client.doomed:
             await self._process.sessions.end(client)
         else:

@@ -217,7 +217,7 @@ class Operations:
         if client is not None and is_another(client.connection):
             return None
         if client is not None and client.connection.phase is Phase.LIVE:
-            self.process.runtime_of(namespace).dispatcher.end(client.connection)
+            self.process.dispatcher_of(namespace).end(client.connection)
             ending = self._quietly(client, self._end_session(client))
             client.ending = self.process.background.start(ending)
         eio_sid: str | None
@@ -256,7 +256,7 @@ class Operations:
             client.connection.membership.check_space(room, self._settings.max_rooms)
         self._manager.basic_enter_room(sid, namespace, room, eio_sid=eio_sid)
         if client is not None and client.connection.phase is not Phase.ENDED:
-            self.process.runtime_of(namespace).dispatcher.enter(client.connection, room)
+            self.process.dispatcher_of(namespace).enter(client.connection, room)
             await self.process.sessions.save_change(client)
 
     async def leave_room(self, sid: str, namespace: str, room: Room) -> None:
@@ -268,7 +268,7 @@ class Operations:
         self._manager.basic_leave_room(sid, namespace, room)
         client = self.process.clients.find(namespace, sid)
         if client is not None and client.connection.phase is not Phase.ENDED:
-            self.process.runtime_of(namespace).dispatcher.leave(client.connection, room)
+            self.process.dispatcher_of(namespace).leave(client.connection, room)
             await self.process.sessions.save_change(client)
 
     async def close_room(self, room: Room, namespace: str | None = None) -> None:
@@ -277,13 +277,7 @@ class Operations:
         check_rooms((room,))
         if self._manager.is_sid_room(name, room):
             raise ValueError("cannot close a sid room")
-        runtime = self.process.runtime_of(name)
-        await self.process.follow_stream(name)
-        offset = await runtime.publish(
-            runtime.drafts.change_rooms(Kind.LEAVE, name, Audience((room,)), (room,))
-        )
-        if self._host.server is not None:
-            await runtime.passed(offset, self._settings.publish_timeout)
+        await self.cluster.sockets_leave(room, Audience((room,)), name, local=False)
 
     # What applications call ----------------------------------------------------------------------------
 

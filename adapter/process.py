@@ -32,6 +32,7 @@ from adapter.streams import Streams
 from recovery.aio.runtime import FrontEnd, Runtime
 from recovery.commands import AsyncStore
 from recovery.core.connection import Phase
+from recovery.core.dispatcher import Dispatcher
 from recovery.core.meters import Meters
 from recovery.core.packets import AckRequest
 from recovery.core.saving import KEPT_MS
@@ -131,6 +132,10 @@ class Process:
         """The connection to the stream of a namespace, made when first needed."""
         return self.streams.of(namespace)
 
+    def dispatcher_of(self, namespace: str) -> Dispatcher[EioPacket]:
+        """The dispatcher of a namespace's clients."""
+        return self.runtime_of(namespace).dispatcher
+
     @property
     def codec(self) -> PayloadCodec:
         """What payloads are written with."""
@@ -222,12 +227,11 @@ class Process:
         if socket is None or getattr(socket, "is_watched", False):
             return
         socket.is_watched = True  # a name of ours
-        note, prove = partial(Process._note, self, eio_sid), partial(Process._prove, self, eio_sid)
-        self.host.watch(socket, note, prove)
+        self.host.watch(socket, partial(self._note, eio_sid), partial(self._prove, eio_sid))
 
     def _note(self, eio_sid: str) -> None:
         for client in self.clients.on(eio_sid):
-            client.connection.note(self.runtime_of(client.connection.namespace).dispatcher.position)
+            client.connection.note(self.dispatcher_of(client.connection.namespace).position)
 
     def _prove(self, eio_sid: str) -> None:
         for client in self.clients.on(eio_sid):
@@ -277,7 +281,7 @@ class Process:
         self, namespace: Namespace, args: Sequence[Any], audience: Audience, ack: AckRequest | None
     ) -> list[Sid]:
         """Deliver to clients of this process, at once; return who they are."""
-        dispatcher = self.runtime_of(namespace).dispatcher
+        dispatcher = self.dispatcher_of(namespace)
         sids = [connection.sid for connection in dispatcher.addressed(namespace, audience)]
         effects = dispatcher.deliver_local(namespace, args, audience, ack)
         if self.front_end is not None:

@@ -172,11 +172,11 @@ class _Manager(AsyncRecoveryManager):
 
     def reads_from(self) -> Offset:
         """Where its reader is."""
-        return self._process.runtime_of("/").dispatcher.position if self._begun else ORIGIN
+        return self._process.dispatcher_of("/").position if self._begun else ORIGIN
 
     def edge(self) -> Offset:
         """The last place that it has read, or published to."""
-        return self._process.runtime_of("/").dispatcher.edge if self._begun else ORIGIN
+        return self._process.dispatcher_of("/").edge if self._begun else ORIGIN
 
     async def pre_connect(self, eio_sid: str, namespace: str) -> str | None:
         sid = await super().pre_connect(eio_sid, namespace)

@@ -29,9 +29,7 @@ end
 
 local now = clock()
 local epoch, last = ensure(stream, epoch_key, ARGV[1], now)
--- It is nearly always there, and to look for itself costs less than to look for the newest before it.
-local newest = not has(stream, known) and newest_upto(stream, known)
-if newest then -- a failover lost it: nobody may take what follows for the next
+if has_lost(stream, known) then -- nobody may take what follows for the next
   epoch, last = renew(stream, epoch_key, ARGV[1], now, known)
 end
 local ids

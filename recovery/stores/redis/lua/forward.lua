@@ -29,8 +29,7 @@ if count == 0 then
   redis.call('SET', position_key, upto)
   return { 1, upto, '0-0', 0 }
 end
-local newest = newest_upto(stream, known)
-if newest and newest ~= known then -- a failover lost it: nobody may take what follows for the next
+if has_lost(stream, known) then -- nobody may take what follows for the next
   epoch, last = renew(stream, epoch_key, ARGV[1], now, known)
 end
 local _

@@ -80,11 +80,6 @@ local function is_above(id, other)
   return ms > other_ms or (ms == other_ms and seq > other_seq)
 end
 
--- Whether an entry is there.
-local function has(stream, id)
-  return #redis.call('XRANGE', stream, id, id) > 0
-end
-
 -- The id of the newest entry at or before `id`, nil if there is none. To look for that where there is none, Redis
 -- would go through the whole stream.
 local function newest_upto(stream, id)
@@ -93,6 +88,12 @@ local function newest_upto(stream, id)
     return nil
   end
   return redis.call('XREVRANGE', stream, id, '-', 'COUNT', 1)[1][1]
+end
+
+-- Whether an older entry is where that one should be: a failover lost it. It is nearly always there, and to look for
+-- itself costs less than to look for the newest before it.
+local function has_lost(stream, known)
+  return #redis.call('XRANGE', stream, known, known) == 0 and newest_upto(stream, known) ~= nil
 end
 
 -- Appends an entry that names an epoch, with an id above `lost`; returns the epoch and the id.
