@@ -101,6 +101,8 @@ class Runtime(Generic[F]):
             it had confirmed until then.
     """
 
+    interrupted = -inf
+
     def __init__(
         self,
         store: AsyncStore,
@@ -119,7 +121,6 @@ class Runtime(Generic[F]):
         self.traffic = StreamMeters()
         self.positions = Positions()
         self.releases = Releases()
-        self.interrupted = -inf
         self.drafts = Drafts(self.server, codec, settings.max_packet_bytes)
         self.sessions = SessionWriter(store, timeout=settings.publish_timeout, meters=self.meters)
         self.dispatcher: Dispatcher[F] = Dispatcher(
