@@ -91,7 +91,10 @@ def read_block(file: BinaryIO, position: int, kind: BlockKind) -> Any:  # what i
     Raises:
         SourceError: there is no such block, or it is damaged.
     """
-    file.seek(position)
+    try:
+        file.seek(position)
+    except (OSError, OverflowError, ValueError) as error:  # no file reaches there
+        raise SourceError(f"the snapshot is damaged: nothing can be at {position}") from error
     head = file.read(_HEAD.size)
     if len(head) < _HEAD.size or head[:1] != kind.value:
         raise SourceError(f"the snapshot is damaged: no {kind.name.lower()} at {position}")

@@ -16,6 +16,7 @@ from recovery.inspect.snapshot_format import (
     BlockKind,
     packed_entry,
     packed_session,
+    read_block,
     unpacked_entry,
     unpacked_session,
     write_block,
@@ -95,12 +96,20 @@ def test_a_snapshot_that_was_cut_off_anywhere_is_refused(snapshot: Path) -> None
 def test_a_damaged_byte_is_noticed_where_it_is_read(snapshot: Path) -> None:
     whole = bytearray(snapshot.read_bytes())
     unnoticed: list[int] = []
-    for place in range(len(BEGIN), len(whole), max(1, len(whole) // 60)):
+    spread = range(len(BEGIN), len(whole), max(1, len(whole) // 60))
+    for place in (*spread, *range(len(whole) - 16, len(whole))):  # all of the tail, which has no checksum
         snapshot.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
         with suppress(SourceError), closing(SnapshotSource(snapshot)) as source:
             _read_everything(source)
             unnoticed.append(place)
     assert len(unnoticed) <= 5, unnoticed  # the header has nothing that must be right but its version
+
+
+@pytest.mark.parametrize("place", [-1, 2**63 - 1, 2**63, 2**64 - 1])
+def test_a_place_where_nothing_can_be_is_damage(somewhere: Path, place: int) -> None:
+    somewhere.write_bytes(BEGIN)
+    with somewhere.open("rb") as file, pytest.raises(SourceError, match="the snapshot is damaged"):
+        read_block(file, place, BlockKind.INDEX)
 
 
 def _read_everything(source: Source) -> None:

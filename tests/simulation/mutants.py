@@ -76,8 +76,9 @@ MUTANTS = (
     Mutant(
         "a position is proven when the PONG comes",
         "adapter/process.py",
-        "self.host.watch(socket, note, prove)",
-        "self.host.watch(socket, note, lambda: (note(), prove()))",
+        "            client.connection.prove()",
+        "            client.connection.note(self.dispatcher_of(client.connection.namespace).position)\n"
+        "            client.connection.prove()",
     ),
     Mutant(
         "a gap is not noticed",
