@@ -8,7 +8,7 @@ from typing import Any, TypeGuard, cast
 
 import msgpack
 
-__all__ = ["ExtHook", "Timestamp", "is_list", "is_map", "keep_extension", "pack", "unpack"]
+__all__ = ["ExtHook", "Timestamp", "is_list", "is_map", "keep_extension", "pack", "pack_raw", "unpack", "unpack_raw"]
 
 ExtHook = Callable[[int, bytes], Any]
 
@@ -28,6 +28,20 @@ def pack(value: object, *, default: Callable[[Any], Any] | None = None, dates: b
 def unpack(packed: bytes, *, ext_hook: ExtHook = keep_extension, dates: bool = False) -> Any:
     """Return the value of some MessagePack; maps may have any scalar as a key."""
     return _unpackb(packed, ext_hook=ext_hook, timestamp=3 if dates else 0, strict_map_key=False)
+
+
+def pack_raw(value: object) -> bytes:
+    """Return a value as MessagePack of the old form, which tells no text from bytes, and is what Lua reads."""
+    return _packb(value, use_bin_type=False)
+
+
+def unpack_raw(packed: bytes) -> Any:
+    """Return the value of some MessagePack, with bytes for text.
+
+    Raises:
+        TypeError, ValueError: it is none.
+    """
+    return _unpackb(packed, raw=True)
 
 
 def is_map(value: object) -> TypeGuard[dict[Any, Any]]:

@@ -7,7 +7,7 @@ from recovery.commands import Command
 from recovery.offsets import parse_offset
 from recovery.stores.redis import protocol
 from recovery.stores.redis.keys import Keys
-from recovery.stores.redis.rounds import Argument, Exchange, Script
+from recovery.stores.redis.rounds import Exchange, Script
 from recovery.stores.redis.scripts import ScriptName
 
 __all__ = ["exchange"]
@@ -23,10 +23,6 @@ def exchange(command: Command[R], keys: Keys, *, most_wait_ms: int = 0) -> Excha
 
 
 def _forward(command: Forward, keys: Keys) -> Exchange[Forwarded]:
-    drafts: list[Argument] = []
-    for draft in command.drafts:
-        drafts.append(2 * len(draft.fields))
-        drafts.extend(part for field in draft.fields for part in field)
     done, position, last, cut = yield Script(
         ScriptName.FORWARD,
         (keys.stream, keys.epoch, keys.bridge(command.link)),
@@ -37,8 +33,7 @@ def _forward(command: Forward, keys: Keys) -> Exchange[Forwarded]:
             command.retention_ms,
             -1 if command.max_len is None else command.max_len,
             str(command.known),
-            len(command.drafts),
-            *drafts,
+            protocol.names_and_values(command.drafts),
         ),
     )
     return Forwarded(done == 1, parse_offset(position), parse_offset(last), cut == 1)

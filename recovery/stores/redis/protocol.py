@@ -4,7 +4,7 @@ How it travels is the matter of `recovery.stores.redis.rounds` and of the links.
 is in one slot of a cluster (`recovery.stores.redis.keys`).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar, cast
 
 from recovery.adoption import FindSession, FoundSession
@@ -28,12 +28,12 @@ from recovery.deadlines import BurySession, DueSessions, Expired, ExpireSession,
 from recovery.errors import StoreError
 from recovery.offsets import parse_offset
 from recovery.reasons import Reason
-from recovery.records import Entry, Epoch, HolderState, Pid, ServerId, StreamState
+from recovery.records import Draft, Entry, Epoch, HolderState, Pid, ServerId, StreamState
 from recovery.stores.redis.keys import Keys
 from recovery.stores.redis.rounds import Argument, Call, Exchange, Request, Script, ServerError
 from recovery.stores.redis.scripts import ScriptName
 
-__all__ = ["exchange"]
+__all__ = ["exchange", "names_and_values"]
 
 R = TypeVar("R")
 
@@ -105,14 +105,10 @@ def _renew(command: RenewStream, keys: Keys) -> Exchange[StreamState]:
 def _get(keys: Keys) -> Exchange[StreamState | None]:
     request = Script(ScriptName.STATE, (keys.stream, keys.epoch), ())
     reply = yield from _asked(request, _stream_keys(keys))
-    return None if reply is None else _stream_state(reply)
+    return _stream_state(reply) if reply else None
 
 
 def _append(command: Append, keys: Keys) -> Exchange[Appended]:
-    drafts: list[Argument] = []
-    for draft in command.drafts:
-        drafts.append(2 * len(draft.fields))
-        drafts.extend(part for field in draft.fields for part in field)
     request = Script(
         ScriptName.APPEND,
         (keys.stream, keys.epoch, keys.producer(command.producer)),
@@ -123,13 +119,12 @@ def _append(command: Append, keys: Keys) -> Exchange[Appended]:
             -1 if command.max_len is None else command.max_len,
             command.producer_ttl_ms,
             str(command.known),
-            len(command.drafts),
-            *drafts,
+            names_and_values(command.drafts),
         ),
     )
     expected = {**_stream_keys(keys), keys.producer(command.producer): "hash"}
     epoch, cut, ids = yield from _asked(request, expected)
-    return Appended(Epoch(epoch.decode()), tuple(map(parse_offset, ids.split())), cut in (1, b"1"))
+    return Appended(Epoch(epoch.decode()), tuple(map(parse_offset, ids.split())), cut == 1)
 
 
 def _read(command: Read, keys: Keys, wait_ms: int) -> Exchange[tuple[Entry, ...]]:
@@ -192,8 +187,8 @@ def _save(command: SaveSession, keys: Keys) -> Exchange[Saved | Overtaken]:
         (
             command.number,
             command.owner,
-            "1" if command.create else "",
-            "" if command.value is None else "1",
+            command.create,
+            command.value is not None,
             command.state.value,
             command.ttl_ms,
             command.linger_ms,
@@ -278,6 +273,11 @@ def _asked(request: Request, expected: Mapping[str, str], pid: str = "") -> Exch
             " delete it, or set another stream_name or session_key_prefix"
         ) from error
     return reply
+
+
+def names_and_values(drafts: Iterable[Draft]) -> list[list[bytes]]:
+    """Drafts as ``add_all`` in ``stream.lua`` takes them."""
+    return [[part for field in draft.fields for part in field] for draft in drafts]
 
 
 def _stream_keys(keys: Keys) -> dict[str, str]:

@@ -5,8 +5,8 @@ time and is sent its reply; it returns the command's reply. `batch` runs many ex
 yields *rounds*: the requests that may travel together in one pipeline. A link moves rounds over a connection,
 or over those to the nodes of a cluster.
 
-1. A reply is what redis-py's RESP2 parser returns with ``decode_responses=False``, or the error that
-   stands in its place.
+1. A reply is what redis-py's RESP2 parser returns with ``decode_responses=False``, of a script what that says in
+   MessagePack, with text as bytes; or the error that stands in its place.
 2. Requests of a round are sent in the order of their commands, and so carried out in it. In a cluster that
    is so for those of one key, see `recovery.stores.redis.routing`.
 3. A script travels whole (EVAL) the first time on a connection, by its hash (EVALSHA) afterwards, and
@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from recovery.errors import StoreError
+from recovery.packing import pack_raw, unpack_raw
 from recovery.stores.redis.scripts import SCRIPTS, ScriptName
 
 __all__ = [
@@ -62,12 +63,13 @@ class Script:
     """A script with its keys and arguments.
 
     Attributes:
+        args: all that MessagePack can say, and Lua can understand.
         whole: it has to travel whole, though this connection has seen it.
     """
 
     name: ScriptName
     keys: tuple[str, ...] = field(repr=False)  # a session's key is its pid
-    args: Wire = field(repr=False)
+    args: tuple[object, ...] = field(repr=False)
     whole: bool = False
 
 
@@ -93,7 +95,7 @@ def batch(exchanges: Sequence[Exchange[R]]) -> Round[list[R | StoreError]]:
                 pending[index] = replace(request, whole=True)
                 continue
             del pending[index]
-            _advance(exchanges[index], reply, index, pending, results)
+            _advance(exchanges[index], reply, index, pending, results, packed=isinstance(request, Script))
     return [results[index] for index in range(len(exchanges))]
 
 
@@ -106,10 +108,11 @@ def wire_of(request: Request, known: set[ScriptName]) -> Wire:
     if isinstance(request, Call):
         return request.args
     script = SCRIPTS[request.name]
+    what = (len(request.keys), *request.keys, pack_raw(request.args))
     if request.whole or request.name not in known:
         known.add(request.name)
-        return ("EVAL", script.text, len(request.keys), *request.keys, *request.args)
-    return ("EVALSHA", script.sha, len(request.keys), *request.keys, *request.args)
+        return ("EVAL", script.text, *what)
+    return ("EVALSHA", script.sha, *what)
 
 
 def _is_forgotten(reply: object) -> bool:
@@ -122,10 +125,15 @@ def _advance(
     index: int,
     pending: dict[int, Request],
     results: dict[int, R | StoreError],
+    *,
+    packed: bool = False,
 ) -> None:
     """Give one exchange its reply, and note its next request or its result."""
     try:
-        pending[index] = each.throw(reply) if isinstance(reply, StoreError) else each.send(reply)
+        if isinstance(reply, StoreError):
+            pending[index] = each.throw(reply)
+        else:
+            pending[index] = each.send(unpack_raw(reply) if packed else reply)
     except StopIteration as done:
         results[index] = done.value
     except StoreError as error:

@@ -1,7 +1,8 @@
 """The Lua scripts: their text, and the names that Redis knows them by.
 
 Each file of ``lua/`` is one operation and says what its KEYS, ARGV and reply are; some share
-``stream.lua``, which is put in front.
+``stream.lua``, which is put in front. What stands there as ARGV, and the reply, travel as one string of
+MessagePack each: redis-py writes arguments and reads replies piece by piece, in Python (decision 44).
 """
 
 import hashlib
@@ -36,9 +37,20 @@ class LuaScript:
     sha: bytes
 
 
+_BEGIN, _END = (
+    b"local function answer(ARGV)",
+    b"""end
+local reply = answer(cmsgpack.unpack(ARGV[1]))
+if type(reply) == 'table' and reply.err then
+  return reply
+end
+return cmsgpack.pack(reply)""",
+)
+
+
 def _load(name: ScriptName) -> LuaScript:
     folder = resources.files("recovery.stores.redis") / "lua"
-    text = b"\n".join((folder / file).read_bytes() for file in name.value)
+    text = b"\n".join([_BEGIN, *((folder / file).read_bytes() for file in name.value), _END])
     # SHA-1 names the script in Redis's protocol; nothing is secured by it.
     return LuaScript(text, hashlib.sha1(text, usedforsecurity=False).hexdigest().encode())
 

@@ -10,18 +10,17 @@
 -- ARGV[4]  most entries to keep, -1 for no limit
 -- ARGV[5]  the producer's key expires after so many ms
 -- ARGV[6]  id of an entry that the stream has had, 0-0 for none
--- ARGV[7]  number of entries, N
--- ARGV[8]  N times: number of arguments (names and values), then these
+-- ARGV[7]  {entry ...}, each {name, value, ...}
 -- reply    {epoch, 1 if a young entry was trimmed else 0, space-separated id of each entry}
 -- error    STRAGGLER: a later batch was stored already; nothing was stored
 
 local stream, epoch_key, producer = KEYS[1], KEYS[2], KEYS[3]
-local sequence, retention, max_len = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local known, count = ARGV[6], tonumber(ARGV[7])
+local sequence, retention, max_len, known, entries = ARGV[2], ARGV[3], ARGV[4], ARGV[6], ARGV[7]
+local final = sequence + #entries - 1
 
 local before = redis.call('HMGET', producer, 'first', 'last', 'epoch', 'cut', 'ids')
 if before[1] and sequence <= tonumber(before[2]) then
-  if sequence == tonumber(before[1]) and sequence + count - 1 == tonumber(before[2]) then
+  if sequence == tonumber(before[1]) and final == tonumber(before[2]) then
     return { before[3], tonumber(before[4]), before[5] }
   end
   return redis.error_reply('STRAGGLER batch ' .. before[1] .. ' to ' .. before[2] .. ' was stored before')
@@ -33,12 +32,12 @@ if has_lost(stream, known) then -- nobody may take what follows for the next
   epoch, last = renew(stream, epoch_key, ARGV[1], now, known)
 end
 local ids
-ids, last = add_all(stream, last, now, 8, count)
+ids, last = add_all(stream, last, now, entries)
 redis.call('HSET', epoch_key, 'last', last)
 
 local cut = trim(stream, now - retention, max_len)
 ids = table.concat(ids, ' ')
-redis.call('HSET', producer, 'first', sequence, 'last', sequence + count - 1,
+redis.call('HSET', producer, 'first', sequence, 'last', final,
   'epoch', epoch, 'cut', cut, 'ids', ids)
 redis.call('PEXPIRE', producer, ARGV[5])
 return { epoch, cut, ids }

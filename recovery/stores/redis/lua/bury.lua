@@ -6,7 +6,7 @@
 -- ARGV[2]  it is known to have expired for so many ms more
 -- reply    1; 0 under another claim number, with nothing changed
 
-if redis.call('HGET', KEYS[2], 'n') ~= ARGV[1] then
+if tonumber(redis.call('HGET', KEYS[2], 'n')) ~= ARGV[1] then
   return 0
 end
 redis.call('DEL', KEYS[1])

@@ -51,7 +51,7 @@ end
 if claim[6] ~= ARGV[3] then
   return { 0, 'epoch-changed' }
 end
-if tonumber(ARGV[6]) >= 0 and size > tonumber(ARGV[6]) then
+if ARGV[6] >= 0 and size > ARGV[6] then
   return { 0, 'session-unknown', 'the session has ' .. size .. ' bytes, more than max_session_bytes' }
 end
 if claim[7] ~= ARGV[5] then

@@ -8,7 +8,7 @@
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now), 'LIMIT', 0, ARGV[1])
-local again = string.format('%.0f', now + tonumber(ARGV[2]))
+local again = string.format('%.0f', now + ARGV[2])
 for _, pid in ipairs(due) do
   redis.call('ZADD', KEYS[1], again, pid)
 end

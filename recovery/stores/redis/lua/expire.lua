@@ -23,7 +23,7 @@ local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local repeated = claim[5] == ARGV[2]
 local due = tonumber(claim[3])
 if claim[4] then
-  due = math.max(due, tonumber(claim[4]) + tonumber(ARGV[3]))
+  due = math.max(due, tonumber(claim[4]) + ARGV[3])
 end
 if claim[6] and not repeated then
   due = math.max(due, tonumber(claim[6]))
@@ -31,7 +31,7 @@ end
 if now <= due then
   return { 1, due - now + 1 }
 end
-local size, most = redis.call('STRLEN', KEYS[1]), tonumber(ARGV[5])
+local size, most = redis.call('STRLEN', KEYS[1]), ARGV[5]
 if redis.call('EXISTS', KEYS[1]) == 0 or (most >= 0 and size > most) then
   return { 0 }
 end
@@ -41,5 +41,5 @@ if not repeated then
   number, attempts = number + 1, attempts + 1
   redis.call('HSET', KEYS[2], 'n', number, 'owner', ARGV[1], 'nonce', ARGV[2], 'attempts', attempts)
 end
-redis.call('HSET', KEYS[2], 'leased', string.format('%.0f', now + tonumber(ARGV[4])))
+redis.call('HSET', KEYS[2], 'leased', string.format('%.0f', now + ARGV[4]))
 return { 2, number, session, claim[2], math.max(0, now - tonumber(claim[7])), attempts }

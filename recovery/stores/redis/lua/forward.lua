@@ -10,13 +10,11 @@
 -- ARGV[4]  retention in ms
 -- ARGV[5]  most entries to keep, -1 for no limit
 -- ARGV[6]  id of an entry that the stream has had, 0-0 for none
--- ARGV[7]  number of entries, N
--- ARGV[8]  N times: number of arguments (names and values), then these
+-- ARGV[7]  {entry ...}, each {name, value, ...}
 -- reply    {1 if done else 0, position, id of the last entry or 0-0, 1 if a young entry was trimmed else 0}
 
 local stream, epoch_key, position_key = KEYS[1], KEYS[2], KEYS[3]
-local before, upto, retention, max_len = ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
-local known, count = ARGV[6], tonumber(ARGV[7])
+local before, upto, retention, max_len, known, entries = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 
 local position = redis.call('GET', position_key)
 if position and position ~= before then
@@ -25,7 +23,7 @@ end
 
 local now = clock()
 local epoch, last = ensure(stream, epoch_key, ARGV[1], now)
-if count == 0 then
+if #entries == 0 then
   redis.call('SET', position_key, upto)
   return { 1, upto, '0-0', 0 }
 end
@@ -33,7 +31,7 @@ if has_lost(stream, known) then -- nobody may take what follows for the next
   epoch, last = renew(stream, epoch_key, ARGV[1], now, known)
 end
 local _
-_, last = add_all(stream, last, now, 8, count)
+_, last = add_all(stream, last, now, entries)
 redis.call('HSET', epoch_key, 'last', last)
 redis.call('SET', position_key, upto)
 return { 1, upto, last, trim(stream, now - retention, max_len) }

@@ -8,8 +8,8 @@
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-redis.call('ZADD', KEYS[1], string.format('%.0f', now + tonumber(ARGV[2])), ARGV[1])
-local kept = tonumber(ARGV[2]) + tonumber(ARGV[3])
+redis.call('ZADD', KEYS[1], string.format('%.0f', now + ARGV[2]), ARGV[1])
+local kept = ARGV[2] + ARGV[3]
 if redis.call('PTTL', KEYS[1]) < kept then
   redis.call('PEXPIRE', KEYS[1], string.format('%.0f', kept))
 end

@@ -15,8 +15,8 @@
 --             leased, attempts    see expire.lua
 -- ARGV[1]   claim number
 -- ARGV[2]   the writing server
--- ARGV[3]   '1' to create the session, if there is none or an older claim's; else ''
--- ARGV[4]   '1' if ARGV[12] is the session; '' to leave it as it is
+-- ARGV[3]   whether to create the session, if there is none or an older claim's
+-- ARGV[4]   whether ARGV[12] is the session; it stays as it is otherwise
 -- ARGV[5]   state
 -- ARGV[6]   lifetime of the session in ms
 -- ARGV[7]   linger time in ms
@@ -32,8 +32,8 @@
 
 local claim = redis.call('HMGET', KEYS[2], 'n', 'owner', 'holder', 'state', 'nonce')
 redis.call('STRLEN', KEYS[1]) -- an error, before anything is written, if it is no string
-local create, ended = ARGV[3] == '1', ARGV[5] == 'ended'
-local stored, number = tonumber(claim[1]), tonumber(ARGV[1])
+local create, ended = ARGV[3], ARGV[5] == 'ended'
+local stored, number = tonumber(claim[1]), ARGV[1]
 if not stored then
   if not create then
     return { 0, 0 }
@@ -52,12 +52,12 @@ end
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-local ttl, linger = tonumber(ARGV[6]), tonumber(ARGV[7])
-local kept, missing = ttl + tonumber(ARGV[13]), 0
+local ttl, linger = ARGV[6], ARGV[7]
+local kept, missing = ttl + ARGV[13], 0
 if ended then
   ttl = 0
   redis.call('DEL', KEYS[1])
-elseif ARGV[4] == '1' then
+elseif ARGV[4] then
   redis.call('SET', KEYS[1], ARGV[12], 'PX', kept)
 else
   missing = 1 - redis.call('PEXPIRE', KEYS[1], kept)

@@ -35,19 +35,12 @@ local function add(stream, last, now, fields)
   return redis.call('XADD', stream, '*', unpack(fields))
 end
 
--- Appends the entries that stand in ARGV from `at` on: for each the number of its arguments (names and values), and
--- these. Returns their ids, the last one once more.
-local function add_all(stream, last, now, at, count)
+-- Appends entries, each {name, value, ...}. Returns their ids, the last one once more.
+local function add_all(stream, last, now, entries)
   local ids = {}
-  for i = 1, count do
-    local size = tonumber(ARGV[at])
-    local fields = {}
-    for j = 1, size do
-      fields[j] = ARGV[at + j]
-    end
+  for i, fields in ipairs(entries) do
     last = add(stream, last, now, fields)
     ids[i] = last
-    at = at + 1 + size
   end
   return ids, last
 end
