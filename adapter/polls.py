@@ -20,7 +20,9 @@ from weakref import ref
 from engineio import exceptions
 from engineio.packet import CLOSE
 
-__all__ = ["Poll", "keep_close_apart", "without_close"]
+from adapter.packet_queues import PacketQueue
+
+__all__ = ["Poll", "keep_close_apart", "use_packet_queues", "without_close"]
 
 
 def without_close(packets: list[Any]) -> list[Any]:
@@ -37,49 +39,27 @@ def without_close(packets: list[Any]) -> list[Any]:
 class Poll:
     """The poll of one socket: ``socket.poll = Poll(socket)``."""
 
-    __slots__ = ("__weakref__", "_gave_up", "_is_waiting", "_queue", "_server", "_timer", "_until")
+    __slots__ = ("__weakref__", "_queue", "_server", "_timer", "_until")
 
     def __init__(self, socket: Any) -> None:
-        self._queue: asyncio.Queue[Any] = socket.queue
+        self._queue: PacketQueue = socket.queue
         self._server = socket.server
         self._until = 0.0  # when to give up, on the loop's clock
-        self._is_waiting = False
-        self._gave_up = False
         self._timer: asyncio.TimerHandle | None = None
 
     async def __call__(self) -> list[Any]:
         """Return what is sent next; an empty list if the transport is to end."""
         queue = self._queue
-        first = await self._first() if queue.empty() else queue.get_nowait()
-        queue.task_done()
-        if first is None:
-            return []
-        packets = [first]
-        while not queue.empty():
-            packet = queue.get_nowait()
-            queue.task_done()
-            if packet is None:
-                queue.put_nowait(None)
-                break
-            packets.append(packet)
-        return without_close(packets)
-
-    async def _first(self) -> Any:
-        loop = asyncio.get_running_loop()
-        self._until = loop.time() + self._server.ping_interval + self._server.ping_timeout
-        if self._timer is None:
-            self._look_later(loop)
-        self._is_waiting = True
-        try:
-            packet = await self._queue.get()
-        except asyncio.CancelledError:
-            raise exceptions.QueueEmpty from None  # as engineio does
-        finally:
-            self._is_waiting = False
-        if packet is None and self._gave_up:
-            self._queue.task_done()
-            raise exceptions.QueueEmpty
-        return packet
+        while queue.empty():
+            loop = asyncio.get_running_loop()
+            self._until = loop.time() + self._server.ping_interval + self._server.ping_timeout
+            if self._timer is None:
+                self._look_later(loop)
+            try:
+                await queue.arrival()
+            except asyncio.CancelledError:
+                raise exceptions.QueueEmpty from None  # as engineio does
+        return without_close(queue.take())
 
     def _look_later(self, loop: asyncio.AbstractEventLoop) -> None:
         """Look whether it is time to give up: one timer serves many waits. It keeps nobody in memory."""
@@ -89,14 +69,12 @@ class Poll:
     def look(self, loop: asyncio.AbstractEventLoop) -> None:
         """Give up if it is time."""
         self._timer = None
-        if not self._is_waiting:
+        if not self._queue.is_awaited():
             return  # whoever waits next begins anew
-        if loop.time() < self._until or not self._queue.empty():
-            self._until = max(self._until, loop.time())
+        if loop.time() < self._until:
             self._look_later(loop)
-            return
-        self._gave_up = True
-        self._queue.put_nowait(None)
+        else:
+            self._queue.end_waiting(exceptions.QueueEmpty())
 
 
 def _look_if_there(poll: "ref[Poll]", loop: asyncio.AbstractEventLoop) -> None:
@@ -104,7 +82,20 @@ def _look_if_there(poll: "ref[Poll]", loop: asyncio.AbstractEventLoop) -> None:
         there.look(loop)
 
 
+def use_packet_queues(server: Any) -> None:
+    """Have the sockets that an Engine.IO server makes from now on have packet queues. Once per server.
+
+    An application that asks its ``create_queue`` for a bound gets what it got before.
+    """
+    stock = server.create_queue
+
+    def create(*args: Any, **kwargs: Any) -> Any:
+        return stock(*args, **kwargs) if args or kwargs else PacketQueue()
+
+    server.create_queue = create
+
+
 def keep_close_apart(socket: Any) -> None:
     """Have a socket take packets as is said above. Harmless when repeated."""
-    if not isinstance(socket.poll, Poll):
+    if isinstance(socket.queue, PacketQueue) and not isinstance(socket.poll, Poll):
         socket.poll = Poll(socket)

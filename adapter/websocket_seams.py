@@ -3,8 +3,9 @@
 Private names, checked on the releases that `adapter.seams` names:
 
 - Engine.IO server: ``_async["websocket"]`` makes what carries a WebSocket, from the socket's bound method.
-  It is called with the environ, and returns when the WebSocket has ended. One task of the socket calls its
-  ``send``, others its ``wait``; an exception ends either, and with it the socket.
+  It is called with the environ, and returns when the WebSocket has ended. One task of the socket, the writer,
+  polls and calls its ``send``, others call its ``wait``; an exception ends either, and with it the socket. Only
+  a handshake sends and waits in one task.
   ``_async["translate_request"]`` makes the environ of an ASGI request.
 """
 
@@ -13,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from weakref import ref
 
-from adapter.polls import keep_close_apart
+from adapter.polls import keep_close_apart, use_packet_queues
 
 __all__ = ["give_up", "watch_websockets"]
 
@@ -21,7 +22,7 @@ _CLOSE_PATIENCE = 5.0  # seconds for which the word to close may wait behind wha
 
 
 class _WatchedWebSocket:
-    """Mixed into what carries a WebSocket: it knows which tasks are in it, and can end them."""
+    """Mixed into what carries a WebSocket: it knows which tasks use it, and can end them."""
 
     def __init__(self, handler: Any, *args: Any) -> None:
         super().__init__(handler, *args)  # type: ignore[call-arg]  # of the class that this is mixed into
@@ -40,20 +41,22 @@ class _WatchedWebSocket:
         try:
             return await super().__call__(environ)  # type: ignore[misc]  # as above
         finally:
+            self.sender = None
             if self.error is not None:
                 self.error.__traceback__ = None
 
-    async def send(self, message: Any) -> None:
+    def send(self, message: Any) -> Awaitable[None]:
         """Send a packet; waits while the client does not take it."""
-        self.sender = asyncio.current_task()
-        try:
-            await super().send(message)  # type: ignore[misc]  # as above
-        finally:
-            self.sender = None
+        if self.sender is None:
+            self.sender = asyncio.current_task()
+        sending: Awaitable[None] = super().send(message)  # type: ignore[misc]  # as above
+        return sending
 
     async def wait(self) -> Any:
         """Wait for the client's next packet."""
         self.reader = asyncio.current_task()
+        if self.reader is self.sender:
+            self.sender = None  # it sent for the handshake, before the writer began
         try:
             return await super().wait()  # type: ignore[misc]  # as above
         except BaseException as exc:
@@ -82,7 +85,8 @@ class _WatchedWebSocket:
 
 
 def watch_websockets(server: Any) -> None:
-    """Have the WebSockets of a server be such that `give_up` can end them. Once per server."""
+    """Have the WebSockets of a server be such that `give_up` can end them. Once, before it has sockets."""
+    use_packet_queues(server.eio)
     base = server.eio._async["websocket"]
     if base is None:
         return
@@ -127,7 +131,7 @@ def give_up(socket: Any) -> None:
     """
     carrier = getattr(socket, "carrier", None)
     websocket = None if carrier is None else carrier()
-    if websocket is not None and websocket.sender is not None:
+    if websocket is not None and websocket.sender is not None and not socket.queue.is_awaited():
         websocket.end()
 
 

@@ -8,7 +8,17 @@ from typing import Any, TypeGuard, cast
 
 import msgpack
 
-__all__ = ["ExtHook", "Timestamp", "is_list", "is_map", "keep_extension", "pack", "pack_raw", "unpack", "unpack_raw"]
+__all__ = [
+    "ExtHook",
+    "Timestamp",
+    "is_list",
+    "is_map",
+    "keep_extension",
+    "pack",
+    "pack_raw",
+    "unpack",
+    "unpack_raw",
+]
 
 ExtHook = Callable[[int, bytes], Any]
 
@@ -31,7 +41,7 @@ def unpack(packed: bytes, *, ext_hook: ExtHook = keep_extension, dates: bool = F
 
 
 def pack_raw(value: object) -> bytes:
-    """Return a value as MessagePack of the old form, which tells no text from bytes, and is what Lua reads."""
+    """Return a value as MessagePack that tells no text from bytes, the form that Redis's Lua reads."""
     return _packb(value, use_bin_type=False)
 
 

@@ -1,5 +1,6 @@
 """An EVENT and a CLOSE in one polling payload: what python-engineio makes of a close in the wrong moment."""
 
+import asyncio
 import inspect
 from typing import TYPE_CHECKING, Any
 
@@ -17,15 +18,15 @@ __all__ = ["close_while_polled"]
 async def close_while_polled(app: "App", step: Step) -> int:
     """Close a transport in the middle of a poll; return how many events were emitted, numbered from 0.
 
-    The poll has taken an event, and waits until CLOSE is in the queue, where it then looks for more. Another
-    event is in the queue when the transport is closed.
+    The poll has seen an event, or taken it (with threads), and waits until CLOSE is in the queue, too.
+    Another event is in the queue when the transport is closed.
     """
     finished, sid = app.colour.finished, step["sid"]
     eio_sid = app.sio.manager.eio_sid_from_sid(sid, "/")
     socket = app.sio.eio.sockets[eio_sid]
     taken, closing = (app.colour.event() for _ in range(2))
     if inspect.iscoroutinefunction(socket.queue.get):
-        _slow_down(socket.queue, taken, closing)
+        _slow_down(socket, taken, closing)
     else:
         socket.queue = _SyncQueue(socket.queue, taken, closing)
     emitted = 0
@@ -61,22 +62,23 @@ class _SyncQueue:
         return packet
 
 
-def _slow_down(queue: Any, taken: Event, closing: Event) -> None:
-    """Do the same to a queue of asyncio, which others hold already."""
-    put, get = queue.put, queue.get
+def _slow_down(socket: Any, taken: Event, closing: Event) -> None:
+    """Have the polls of an asyncio server take what is there only when a CLOSE is behind it."""
+    poll, send = socket.poll, socket.send
 
-    async def watched_put(packet: Any) -> None:
-        await put(packet)
+    async def slow_poll() -> Any:
+        while socket.queue.empty():
+            await asyncio.sleep(0.01)
+        taken.set()
+        await closing.wait()
+        return await poll()
+
+    async def watched_send(packet: Any) -> None:
+        await send(packet)
         if _is_close(packet):
             closing.set()
 
-    async def slow_get() -> Any:
-        packet = await get()
-        taken.set()
-        await closing.wait()
-        return packet
-
-    queue.put, queue.get = watched_put, slow_get
+    socket.poll, socket.send = slow_poll, watched_send
 
 
 def _is_close(packet: Any) -> bool:

@@ -12,7 +12,8 @@ from engineio import packet as eio_packet
 from engineio.async_socket import AsyncSocket
 from engineio.exceptions import QueueEmpty
 
-from adapter.polls import Poll
+from adapter.packet_queues import PacketQueue
+from adapter.polls import Poll, keep_close_apart, use_packet_queues
 from adapter.seams import message
 
 Polled = Callable[[Any], Callable[[], Any]]
@@ -21,7 +22,14 @@ Polled = Callable[[Any], Callable[[], Any]]
 @pytest.fixture(params=["ours", "stock"])
 def polled(request: pytest.FixtureRequest) -> Polled:
     """Makes the poll of a socket: what is said here holds for both."""
-    return Poll if request.param == "ours" else lambda socket: socket.poll
+    return _ours if request.param == "ours" else lambda socket: socket.poll
+
+
+def _ours(socket: AsyncSocket) -> Poll:
+    packets, socket.queue = socket.queue, PacketQueue()
+    while not packets.empty():
+        socket.queue.put_nowait(packets.get_nowait())
+    return Poll(socket)
 
 
 def _socket(*, patience: float = 60.0) -> AsyncSocket:
@@ -68,7 +76,7 @@ async def test_a_poll_gives_up_when_nothing_comes_in_time(polled: Polled) -> Non
 
 async def test_each_wait_has_the_whole_time() -> None:
     socket = _socket(patience=0.4)
-    poll, packet = Poll(socket), message("a")
+    poll, packet = _ours(socket), message("a")
     began = asyncio.get_running_loop().time()
     for _ in range(2):
         asyncio.get_running_loop().call_later(0.25, socket.queue.put_nowait, packet)
@@ -92,7 +100,7 @@ async def test_a_poll_that_is_cancelled_has_nothing(polled: Polled) -> None:
 
 async def test_the_timer_of_a_poll_keeps_no_socket_in_memory() -> None:
     socket = _socket()
-    socket.poll = Poll(socket)
+    socket.poll = _ours(socket)
     socket.queue.put_nowait(eio_packet.Packet(eio_packet.NOOP))
     polling = asyncio.create_task(socket.poll())
     await polling
@@ -105,3 +113,35 @@ async def test_the_timer_of_a_poll_keeps_no_socket_in_memory() -> None:
     del socket, polling
     gc.collect()
     assert gone() is None
+
+
+async def test_all_polls_that_wait_give_up_in_time(polled: Polled) -> None:
+    socket = _socket(patience=0.05)
+    poll = polled(socket)
+    results = await asyncio.gather(poll(), poll(), return_exceptions=True)
+    assert [type(result) for result in results] == [QueueEmpty, QueueEmpty]
+
+
+async def test_of_two_polls_the_second_waits_for_the_next_packet(polled: Polled) -> None:
+    socket = _socket()
+    poll, packets = polled(socket), [message("a"), message("b")]
+    first, second = (asyncio.create_task(poll()) for _ in range(2))
+    await asyncio.sleep(0)
+    socket.queue.put_nowait(packets[0])
+    assert await first == packets[:1]
+    socket.queue.put_nowait(packets[1])
+    assert await second == packets[1:]
+
+
+async def test_only_sockets_get_a_packet_queue() -> None:
+    server = AsyncServer(async_mode="asgi")
+    use_packet_queues(server)
+    assert isinstance(AsyncSocket(server, "sid").queue, PacketQueue)
+    assert isinstance(server.create_queue(maxsize=3), asyncio.Queue)
+
+
+async def test_a_socket_that_was_there_before_keeps_its_own_way() -> None:
+    socket = _socket()
+    keep_close_apart(socket)
+    socket.queue.put_nowait(message("a"))
+    assert [packet.data for packet in await socket.poll()] == ["a"]

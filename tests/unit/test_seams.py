@@ -214,6 +214,7 @@ async def test_a_websocket_on_which_sending_hangs_can_be_given_up(server: Any) -
 
 
 async def test_a_poll_with_an_event_is_sent_without_the_close_behind_it(server: Any) -> None:
+    seams.watch_websockets(server)
     socket = _socket(server)
     seams.keep_close_apart(socket)
     close = eio_packet.Packet(eio_packet.CLOSE)

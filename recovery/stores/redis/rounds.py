@@ -5,8 +5,8 @@ time and is sent its reply; it returns the command's reply. `batch` runs many ex
 yields *rounds*: the requests that may travel together in one pipeline. A link moves rounds over a connection,
 or over those to the nodes of a cluster.
 
-1. A reply is what redis-py's RESP2 parser returns with ``decode_responses=False``, of a script what that says in
-   MessagePack, with text as bytes; or the error that stands in its place.
+1. A reply is what redis-py's RESP2 parser returns with ``decode_responses=False``, of a script what that says
+   in MessagePack, with text as bytes; or the error that stands in its place.
 2. Requests of a round are sent in the order of their commands, and so carried out in it. In a cluster that
    is so for those of one key, see `recovery.stores.redis.routing`.
 3. A script travels whole (EVAL) the first time on a connection, by its hash (EVALSHA) afterwards, and
@@ -16,7 +16,7 @@ or over those to the nodes of a cluster.
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from recovery.errors import StoreError
 from recovery.packing import pack_raw, unpack_raw
@@ -108,7 +108,7 @@ def wire_of(request: Request, known: set[ScriptName]) -> Wire:
     if isinstance(request, Call):
         return request.args
     script = SCRIPTS[request.name]
-    what = (len(request.keys), *request.keys, pack_raw(request.args))
+    what: Wire = (len(request.keys), *request.keys, pack_raw(request.args))
     if request.whole or request.name not in known:
         known.add(request.name)
         return ("EVAL", script.text, *what)
@@ -133,7 +133,7 @@ def _advance(
         if isinstance(reply, StoreError):
             pending[index] = each.throw(reply)
         else:
-            pending[index] = each.send(unpack_raw(reply) if packed else reply)
+            pending[index] = each.send(unpack_raw(cast(bytes, reply)) if packed else reply)
     except StopIteration as done:
         results[index] = done.value
     except StoreError as error:
