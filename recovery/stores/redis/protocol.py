@@ -7,6 +7,8 @@ is in one slot of a cluster (`recovery.stores.redis.keys`).
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar, cast
 
+from redis.utils import HIREDIS_AVAILABLE
+
 from recovery.adoption import FindSession, FoundSession
 from recovery.commands import (
     Append,
@@ -33,7 +35,14 @@ from recovery.stores.redis.keys import Keys
 from recovery.stores.redis.rounds import Argument, Call, Exchange, Request, Script, ServerError
 from recovery.stores.redis.scripts import ScriptName
 
-__all__ = ["exchange", "names_and_values"]
+__all__ = ["PARSES_IN_C", "exchange", "names_and_values"]
+
+PARSES_IN_C: bool = HIREDIS_AVAILABLE
+"""Whether redis-py has `hiredis`, so that reading entries costs no more than reading one string."""
+
+_FEW = 4
+"""Entries that are read one by one. If there are as many, more are likely to be there: these come in one string,
+which costs a round trip and a little of Redis's time, and saves most of ours."""
 
 R = TypeVar("R")
 
@@ -129,14 +138,19 @@ def _append(command: Append, keys: Keys) -> Exchange[Appended]:
 
 def _read(command: Read, keys: Keys, wait_ms: int) -> Exchange[tuple[Entry, ...]]:
     block: tuple[Argument, ...] = ("BLOCK", wait_ms) if wait_ms > 0 else ()  # BLOCK 0 would wait for ever
-    call = Call(("XREAD", "COUNT", command.count, *block, "STREAMS", keys.stream, str(command.after)))
+    count = command.count if PARSES_IN_C else min(command.count, _FEW)
+    call = Call(("XREAD", "COUNT", count, *block, "STREAMS", keys.stream, str(command.after)))
     reply = yield from _asked(call, {keys.stream: "stream"})
-    return tuple(_entries(reply[0][1])) if reply else ()
+    entries = list(_entries(reply[0][1])) if reply else []
+    if len(entries) == count < command.count:
+        request = Script(ScriptName.READ, (keys.stream,), (str(entries[-1].offset), command.count - count))
+        entries.extend(_entries((yield from _asked(request, {keys.stream: "stream"}))))
+    return tuple(entries)
 
 
 def _read_back(command: ReadBack, keys: Keys) -> Exchange[tuple[Entry, ...]]:
-    call = Call(("XREVRANGE", keys.stream, str(command.upto), "-", "COUNT", command.count))
-    reply = yield from _asked(call, {keys.stream: "stream"})
+    request = Script(ScriptName.BACK, (keys.stream,), (str(command.upto), command.count))
+    reply = yield from _asked(request, {keys.stream: "stream"})
     return tuple(_entries(reply))
 
 

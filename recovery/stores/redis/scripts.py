@@ -18,6 +18,8 @@ class ScriptName(Enum):
 
     STATE = ("state.lua",)
     OPEN = ("stream.lua", "open.lua")
+    READ = ("read.lua",)
+    BACK = ("back.lua",)
     RENEW = ("stream.lua", "renew.lua")
     APPEND = ("stream.lua", "append.lua")
     FORWARD = ("stream.lua", "forward.lua")
