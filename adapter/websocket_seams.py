@@ -4,8 +4,8 @@ Private names, checked on the releases that `adapter.seams` names:
 
 - Engine.IO server: ``_async["websocket"]`` makes what carries a WebSocket, from the socket's bound method.
   It is called with the environ, and returns when the WebSocket has ended. One task of the socket, the writer,
-  polls and calls its ``send``, others call its ``wait``; an exception ends either, and with it the socket. Only
-  a handshake sends and waits in one task.
+  polls and calls its ``send``, others call its ``wait``; an exception ends either, and with it the socket.
+  Only a handshake sends and waits in one task.
   ``_async["translate_request"]`` makes the environ of an ASGI request.
 """
 

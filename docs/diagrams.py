@@ -175,6 +175,7 @@ TOUR = (
     "recovery/inspect/commands/doctor.py",
     "recovery/inspect/commands/web.py",
     "recovery/inspect/commands/app.py",
+    "adapter/packet_queues.py",
     "adapter/polls.py",
     "adapter/websocket_seams.py",
     "adapter/seams.py",

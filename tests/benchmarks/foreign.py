@@ -16,7 +16,7 @@ from recovery.records import Audience, Entry, Namespace, ServerId, Sid
 from tests.benchmarks.cores import others_core, pin, server_core
 from tests.benchmarks.load import Load
 from tests.benchmarks.options import installed_extras
-from tests.benchmarks.processes import NODE, OURS, OURS_TUNED, Peer
+from tests.benchmarks.processes import ASYNC_REDIS, NODE, OURS, OURS_TUNED, Peer
 from tests.benchmarks.relay import warm_up
 from tests.benchmarks.store import Store
 from tests.benchmarks.trials import Trial, check
@@ -51,6 +51,9 @@ def trials(sizes: Sizes) -> Iterator[Trial]:
         for name, peer, extras in servers:
             serve = partial(_serve, peer, sizes.entries, size, extras)
             yield Trial(f"server, {size} B", name, serve, once=True)
+    for peer in (OURS, ASYNC_REDIS):
+        serve = partial(_serve, peer, sizes.entries // 4, sizes.bytes[0], [], in_flight=1)
+        yield Trial("server, one at a time", peer, serve, once=True)
 
 
 class _NoFrames:
@@ -83,8 +86,14 @@ def _dispatch(count: int, size: int, _store: Store) -> Mapping[str, float]:
     return {"CPU per entry, us": 1e6 * seconds / count}
 
 
-def _serve(peer: str, count: int, size: int, extras: Sequence[str], store: Store) -> Mapping[str, float]:
-    """One process emits, the other one's CPU counts; it has a client, which gets the last event only."""
+def _serve(
+    peer: str, count: int, size: int, extras: Sequence[str], store: Store, **options: int
+) -> Mapping[str, float]:
+    """One process emits, the other one's CPU counts; it has a client, which gets the last event only.
+
+    Args:
+        options: of the command ``flood``.
+    """
     with (
         Load() as load,
         Peer(peer, store.url) as emitter,
@@ -93,7 +102,7 @@ def _serve(peer: str, count: int, size: int, extras: Sequence[str], store: Store
         (client,) = load.connect(server.port, [None])
         warm_up(emitter, client, load)
         cpu = server.cpu()
-        emitter.ask("flood", count=count, size=size, missed=0, rooms=100)
+        emitter.ask("flood", count=count, size=size, missed=0, rooms=100, **options)
         emitter.ask("relay", count=1, size=100, in_flight=1, pause=0)
         load.until_events([client], 1)
         return {"CPU per entry, us": 1e6 * (server.cpu() - cpu) / count}

@@ -75,11 +75,11 @@ class Commands:
             await self._manager.emit("e", event_of(number, size), namespace="/")
         return time.perf_counter() - begin
 
-    async def flood(self, count: int, size: int, missed: int, rooms: int) -> float:
+    async def flood(self, count: int, size: int, missed: int, rooms: int, in_flight: int = 64) -> float:
         """Emit many events, a few to everyone, the others to rooms in which nobody is."""
         begin = time.perf_counter()
         every = max(1, count // missed) if missed else 0
-        left = asyncio.Semaphore(64)
+        left = asyncio.Semaphore(in_flight)
 
         async def emit(number: int) -> None:
             is_for_all = every and number % every == 0 and number // every < missed

@@ -15,6 +15,7 @@ from recovery.commands import (
     GetStream,
     OpenStream,
     Read,
+    ReadBack,
     SaveSession,
 )
 from recovery.errors import StoreError, StoreUnavailableError
@@ -152,6 +153,7 @@ async def test_a_connection_that_dies_under_a_read_ends_it(
         (KEYS.stream, GetStream()),
         (KEYS.stream, append(b"a")),
         (KEYS.stream, Read(Offset(0, 0), 1, 0)),
+        (KEYS.stream, ReadBack(Offset(1, 0), 1)),
         (KEYS.epoch, OPEN),
         (KEYS.epoch, append(b"a")),
         (KEYS.producer(append(b"a").producer), append(b"a")),

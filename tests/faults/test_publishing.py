@@ -22,7 +22,7 @@ DEFAULT_TIMEOUTS = [
         (store, "MAX_WAIT"),
     )
 ]
-LONGEST_REPLY = 60  # bytes: an array of an epoch, a number and an id
+LONGEST_REPLY = 44  # bytes: a string of MessagePack, with an epoch, a number and an id in it
 
 
 async def outcomes(node: Node, numbers: range) -> list[bool | None]:

@@ -40,9 +40,9 @@ __all__ = ["PARSES_IN_C", "exchange", "names_and_values"]
 PARSES_IN_C: bool = HIREDIS_AVAILABLE
 """Whether redis-py has `hiredis`, so that reading entries costs no more than reading one string."""
 
-_FEW = 4
-"""Entries that are read one by one. If there are as many, more are likely to be there: these come in one string,
-which costs a round trip and a little of Redis's time, and saves most of ours."""
+_FEW = 2
+"""Entries that are read in pieces. If there are as many, more are likely to be there: these come in one
+string, which costs a round trip and a little of Redis's time, and saves most of ours from three on."""
 
 R = TypeVar("R")
 
