@@ -56,6 +56,7 @@ TABLES = tuple(Need(name) for name in ("rooms", "pending_connect", "pending_disc
 EIO_NEEDS = (
     Need("on", ("event", "handler")),
     Need("generate_id", ()),
+    Need("create_queue", ()),
     Need("_bad_request", ("message",)),
     *(Need(name) for name in ("sockets", "ping_interval", "ping_timeout", "_async")),
 )

@@ -59,6 +59,7 @@ def _parameters(owner: Any, name: str) -> list[str]:
         (AsyncSocket, "schedule_ping", [], False),
         (AsyncSocket, "poll", [], True),
         (EioServer, "generate_id", [], False),
+        (EioServer, "create_queue", [], False),
         (EioServer, "_bad_request", ["message"], False),
     ],
     ids=lambda value: value.__name__ if inspect.isclass(value) else value if isinstance(value, str) else "",
@@ -211,6 +212,36 @@ async def test_a_websocket_on_which_sending_hangs_can_be_given_up(server: Any) -
     done, _ = await asyncio.wait([handler], timeout=1)
     assert done, f"what an exception of a WebSocket does has changed in {_RELEASE}; see adapter/seams.py"
     assert socket.closed
+
+
+async def test_a_websocket_on_which_nothing_hangs_is_not_given_up(server: Any) -> None:
+    """Neither after the handshake, whose task sends and then waits, nor while the writer waits."""
+    seams.watch_websockets(server)
+    socket, sent, events = _socket(server), list[Any](), asyncio.Queue[Any]()
+
+    async def send(event: Any) -> None:
+        sent.append(event.get("text"))
+
+    async def receive() -> Any:
+        return {"type": "websocket.receive", "text": await events.get()}
+
+    socket.connected = True  # by polling: this WebSocket is an upgrade
+    websocket = server.eio._async["websocket"](socket._websocket_handler, server.eio)
+    websocket.asgi_send, websocket.asgi_receive = send, receive
+    handler = asyncio.create_task(socket._websocket_handler(websocket))
+    for event, expected in (("2probe", ["3probe"]), ("5", ["3probe", "6", "4a"])):
+        events.put_nowait(event)
+        await asyncio.sleep(0.01)
+        if event == "5":
+            seams.sender(server, "transport")([seams.message("a")])
+            await asyncio.sleep(0.01)
+        seams.give_up(socket)
+        await asyncio.sleep(0.01)
+        assert sent == expected
+        assert not handler.done()
+    assert websocket.sender not in {None, handler}, f"another task sends in {_RELEASE}; see adapter/seams.py"
+    handler.cancel()
+    await asyncio.wait([handler])
 
 
 async def test_a_poll_with_an_event_is_sent_without_the_close_behind_it(server: Any) -> None:

@@ -53,6 +53,7 @@ METHODS: list[tuple[Any, str, list[str]]] = [
     (Socket, "poll", []),
     (Socket, "check_ping_timeout", []),
     (EioServer, "generate_id", []),
+    (EioServer, "create_queue", []),
     (EioServer, "on", ["event", "handler"]),
     (EioServer, "_bad_request", ["message"]),
 ]
