@@ -101,8 +101,10 @@ class LockedTables(Manager):
             return eio_sid
 
     def pre_disconnect(self, sid: str, namespace: str) -> str | None:
-        """Note that a client is about to leave."""
+        """Note that a client is about to leave; None if it has left."""
         with self.tables:
+            if sid not in self.rooms.get(namespace, {}).get(None, {}):
+                return None  # stock would raise, or note it for ever
             eio_sid: str | None = super().pre_disconnect(sid, namespace)
             return eio_sid
 

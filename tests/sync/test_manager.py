@@ -284,6 +284,17 @@ def test_clients_of_a_closed_server_recover_elsewhere() -> None:
         assert client.outcomes == ["fresh", "recovered"]
 
 
+def test_a_closed_server_does_not_know_a_client_that_has_gone() -> None:
+    """Its thread may come late: the loop has removed the client, or never got to enter it."""
+    manager = RecoveryManager("memory://")
+    socketio.Server(async_mode="threading", client_manager=manager)
+    manager.close()
+    assert not manager.can_disconnect("gone", "/")
+    assert manager.pre_disconnect("gone", "/") is None
+    manager.disconnect("gone", "/")
+    assert not manager.pending_disconnect.get("/")
+
+
 def test_a_closed_server_lets_nobody_in() -> None:
     with open_server() as server:
         server.manager.close()
