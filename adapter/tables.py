@@ -8,6 +8,7 @@ import threading
 from collections.abc import Generator
 from typing import Any
 
+from adapter import seams
 from adapter.releases import Manager
 
 __all__ = ["LockedTables", "TablesLock"]
@@ -103,7 +104,7 @@ class LockedTables(Manager):
     def pre_disconnect(self, sid: str, namespace: str) -> str | None:
         """Note that a client is about to leave; None if it has left."""
         with self.tables:
-            if sid not in self.rooms.get(namespace, {}).get(None, {}):
+            if not seams.knows(self, sid, namespace):
                 return None  # stock would raise, or note it for ever
             eio_sid: str | None = super().pre_disconnect(sid, namespace)
             return eio_sid

@@ -48,9 +48,7 @@ class _Player:
 
     def __init__(self) -> None:
         self.seen: list[object] = []
-        self._getting: asyncio.Task[Any] | None = (
-            None  # of several, asyncio serves the first, ours the fastest
-        )
+        self._getting: asyncio.Task[Any] | None = None  # one: of several, ours serves the fastest
         self._joining: asyncio.Task[None] | None = None
 
     async def play(self, queue: Any, step: str, number: int) -> None:
